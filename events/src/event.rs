@@ -1,0 +1,113 @@
+//! The three things that can be said: a vehicle's position, a detector's interval, a signal's change.
+//!
+//! Upstream: the codecs. Downstream: the gate in `ingest`, `analyze`, the simulator.
+
+use crate::time::TimeMs;
+use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
+
+/// One observation, valid by construction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Position(Position),
+    Detector(DetectorInterval),
+    Signal(SignalChange),
+}
+
+impl Event {
+    /// Who says it, unique in a city.
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Position(p) => &p.source,
+            Self::Detector(d) => &d.source,
+            Self::Signal(s) => &s.source,
+        }
+    }
+
+    /// The event's own time: of a detector interval its end, since only then is it known.
+    pub fn time(&self) -> TimeMs {
+        match self {
+            Self::Position(p) => p.time,
+            Self::Detector(d) => d.end,
+            Self::Signal(s) => s.time,
+        }
+    }
+}
+
+/// Where a vehicle was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    pub source: String,
+    /// Counts up per source; not every format has one.
+    pub seq: Option<u64>,
+    pub time: TimeMs,
+    pub at: LonLat,
+    pub speed: Option<MetresPerSecond>,
+    pub heading: Option<HeadingDeg>,
+    /// The street that the source itself says it is on, when it knows (a simulator does).
+    pub edge: Option<EdgeFix>,
+}
+
+/// A place on a named street of somebody's network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeFix {
+    /// The edge's id there; starts with `:` inside a junction (SUMO).
+    pub edge_id: String,
+    /// Distance from the beginning of the edge, metres.
+    pub pos_m: f64,
+}
+
+/// What a detector counted between two moments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectorInterval {
+    pub source: String,
+    pub seq: Option<u64>,
+    pub start: TimeMs,
+    pub end: TimeMs,
+    pub at: Option<LonLat>,
+    /// Vehicles that passed.
+    pub count: u32,
+    /// Share of the interval in which the detector was covered, 0 to 1; `None` when not measured.
+    pub occupancy: Option<f32>,
+    /// Arithmetic mean of the spot speeds (time-mean speed); `None` when nothing passed.
+    pub speed: Option<MetresPerSecond>,
+}
+
+/// A signal group that changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignalChange {
+    pub source: String,
+    pub seq: Option<u64>,
+    pub time: TimeMs,
+    /// Signal group (phase) number at this junction.
+    pub phase: u16,
+    pub state: SignalState,
+}
+
+/// What a signal group shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignalState {
+    Red,
+    Yellow,
+    Green,
+}
+
+impl SignalState {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Red => "red",
+            Self::Yellow => "yellow",
+            Self::Green => "green",
+        }
+    }
+
+    /// The state by its name in JSON.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "red" => Some(Self::Red),
+            "yellow" => Some(Self::Yellow),
+            "green" => Some(Self::Green),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the crate from outside, one binary.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod recordings;
