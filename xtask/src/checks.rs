@@ -1,0 +1,233 @@
+//! `cargo xtask test`: every check, in order, until one fails. Cheap ones first, then the build, then what needs it.
+//!
+//! Upstream: `main`. Downstream: the other modules, and the table that `report` prints.
+
+use crate::command::{answer_of, cargo, npm, run, run_on, succeeds};
+use crate::deploy;
+use crate::failure::Failure;
+use crate::live::{Scratch, Server};
+use crate::page;
+use crate::recordings;
+use crate::report::{Outcome, Report, say};
+use crate::tools;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// By then the simulated city has driven through several panes, and every stage has counted something.
+const ALL_METRICS_AFTER_MAX: Duration = Duration::from_secs(120);
+
+/// One row of the table.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    body: fn(&mut Bench) -> Result<Outcome, Failure>,
+}
+
+/// In the order in which they run.
+pub(crate) const CHECKS: [Check; 10] = [
+    Check { name: "tools", about: "programs and recordings that the checks need", body: tools_and_recordings },
+    Check { name: "format", about: "cargo fmt --check", body: format },
+    Check {
+        name: "deploy",
+        about: "promtool on Prometheus' configuration, rules and Grafana's queries",
+        body: deployment,
+    },
+    Check { name: "compose", about: "docker compose config", body: compose },
+    Check { name: "page", about: "npm ci, types, unit tests, build", body: build_page },
+    Check { name: "build", about: "cargo build --release", body: build },
+    Check { name: "lint", about: "cargo clippy on every target, warnings are errors", body: lint },
+    Check { name: "tests", about: "cargo test over the whole workspace", body: tests },
+    Check { name: "browser", about: "the page in a browser, served by the real binary", body: browser },
+    Check { name: "metrics", about: "the running binary's /metrics, by promtool and by name", body: metrics },
+];
+
+/// What the checks share. A server that one check has started serves the next, and ends with the bench.
+struct Bench {
+    root: PathBuf,
+    server: Option<Server>,
+}
+
+/// Runs the checks named in `wanted`, or all of them.
+pub(crate) fn test(root: PathBuf, wanted: &[String]) -> Result<(), Failure> {
+    if let Some(unknown) = wanted.iter().find(|name| CHECKS.iter().all(|check| check.name != **name)) {
+        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        return Err(Failure::Usage(format!("there is no check `{unknown}`; there are: {}", names.join(" "))));
+    }
+    let mut bench = Bench { root, server: None };
+    let mut report = Report::default();
+    let mut result = Ok(());
+    for check in CHECKS.iter().filter(|check| wanted.is_empty() || wanted.iter().any(|name| name == check.name)) {
+        if result.is_ok() {
+            result = report.check(check.name, check.about, || (check.body)(&mut bench));
+        } else {
+            report.skip(check.name);
+        }
+    }
+    drop(bench);
+    report.print();
+    result
+}
+
+fn tools_and_recordings(bench: &mut Bench) -> Result<Outcome, Failure> {
+    if let Some(folder) = recordings::locate(&bench.root)? {
+        say(&format!("{:<14} {}", "recordings", folder.display()));
+    }
+    tools::require_all()?;
+    Ok(Outcome::Passed)
+}
+
+fn format(bench: &mut Bench) -> Result<Outcome, Failure> {
+    run(cargo(&bench.root).args(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn deployment(bench: &mut Bench) -> Result<Outcome, Failure> {
+    let promtool = tools::PROMTOOL.find()?;
+    let promtool = || {
+        let mut command = Command::new(&promtool);
+        command.current_dir(bench.root.join("deploy"));
+        command
+    };
+    run(promtool().args(["check", "config", "prometheus.yml"]))?;
+    run(promtool().args(["test", "rules", "rules/arterial.test.yml"]))?;
+    let scratch = Scratch::new("deploy").map_err(|source| Failure::io("make a folder", source))?;
+    let queries = scratch.path().join("grafana-queries.yml");
+    fs::write(&queries, deploy::dashboard_queries_as_rules(&bench.root)?)
+        .map_err(|source| Failure::io("write the queries of the dashboard", source))?;
+    run(promtool().args(["check", "rules"]).arg(queries))?;
+    Ok(Outcome::Passed)
+}
+
+fn compose(bench: &mut Bench) -> Result<Outcome, Failure> {
+    let mut client = if succeeds(Command::new("docker").args(["compose", "version"])) {
+        let mut docker = Command::new("docker");
+        docker.arg("compose");
+        docker
+    } else if answer_of(Command::new("docker-compose").args(["version", "--short"]))
+        .is_some_and(|v| !v.starts_with('1'))
+    {
+        // Version 1, which some distributions still have, knows neither `name` nor health conditions of today.
+        Command::new("docker-compose")
+    } else {
+        return Ok(Outcome::NotChecked("no docker client with compose here"));
+    };
+    run(client.current_dir(&bench.root).args(["-f", "docker-compose.yml", "config", "-q"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn build_page(bench: &mut Bench) -> Result<Outcome, Failure> {
+    tools::require_node()?;
+    page::install(&bench.root)?;
+    page::check_types(&bench.root)?;
+    page::test(&bench.root)?;
+    page::build(&bench.root)?;
+    Ok(Outcome::Passed)
+}
+
+fn build(bench: &mut Bench) -> Result<Outcome, Failure> {
+    run(cargo(&bench.root).args(["build", "--release"]))?;
+    Ok(Outcome::Passed)
+}
+
+/// In the release profile, so that the build scripts and macros of the build serve here too.
+fn lint(bench: &mut Bench) -> Result<Outcome, Failure> {
+    run(cargo(&bench.root).args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn tests(bench: &mut Bench) -> Result<Outcome, Failure> {
+    let mut command = cargo(&bench.root);
+    command.args(["test", "--release", "--workspace"]);
+    // With the page compiled in, its absence would be a fault: the tests are told.
+    command.env("ARTERIAL_DASHBOARD_BUILT", "1").env("PATH", tools::search_path());
+    if let Some(folder) = recordings::locate(&bench.root)? {
+        command.env("ARTERIAL_DATA", folder);
+    }
+    run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+fn browser(bench: &mut Bench) -> Result<Outcome, Failure> {
+    let chromium = tools::CHROMIUM.find()?;
+    let root = bench.root.clone();
+    let server = bench.server()?;
+    let mut command = npm(&root);
+    let seen = run(command.args(["run", "e2e"]).env("ARTERIAL_URL", server.url()).env("CHROMIUM", chromium));
+    if seen.is_err() {
+        server.show_log();
+    }
+    seen.map(|()| Outcome::Passed)
+}
+
+/// The page must parse, and must export every name that the rules and the dashboard read: a rule over a series that
+/// nobody exports never fires.
+fn metrics(bench: &mut Bench) -> Result<Outcome, Failure> {
+    let promtool = tools::PROMTOOL.find()?;
+    let names = deploy::promised_names(&bench.root)?;
+    let page = bench.server()?.wait_until("every promised metric is exported", ALL_METRICS_AFTER_MAX, |server| {
+        let page = server.metrics()?;
+        let missing = deploy::undeclared(&names, &page);
+        if missing.is_empty() { Ok(page) } else { Err(format!("/metrics lacks {}", missing.join(", "))) }
+    })?;
+    say(&format!("/metrics: {} lines, all {} names of deploy/ are exported", page.lines().count(), names.len()));
+    let scratch = Scratch::new("metrics").map_err(|source| Failure::io("make a folder", source))?;
+    let file = scratch.path().join("metrics.txt");
+    fs::write(&file, page).map_err(|source| Failure::io("write the page of metrics", source))?;
+    let (status, said) = run_on(Command::new(promtool).args(["check", "metrics"]), &file)?;
+    say(said.trim_end());
+    judge_lint(status.success(), &said)?;
+    Ok(Outcome::Passed)
+}
+
+/// promtool ends with an error for any finding, be it a page that does not parse or a matter of naming. One is
+/// accepted: the delay of a road is told in vehicle-hours per hour wherever it is told, and as a ratio of two times it
+/// is the same number in base units.
+fn judge_lint(clean: bool, said: &str) -> Result<(), Failure> {
+    let accepted = "_delay_vehicle_hours_per_hour use base unit \"seconds\" instead of \"hours\"";
+    let findings = said.lines().filter(|line| !line.trim().is_empty());
+    let (excused, faults): (Vec<&str>, Vec<&str>) = findings.partition(|line| line.ends_with(accepted));
+    match faults.as_slice() {
+        [] if clean || !excused.is_empty() => Ok(()),
+        [] => Err(Failure::Check("promtool refuses /metrics without a word".into())),
+        faults => Err(Failure::Check(format!("promtool finds fault with /metrics: {}", faults.join("; ")))),
+    }
+}
+
+impl Bench {
+    fn server(&mut self) -> Result<&mut Server, Failure> {
+        let server = match self.server.take() {
+            Some(server) => server,
+            None => Server::start()?,
+        };
+        Ok(self.server.insert(server))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_check_is_refused_with_the_names_of_all() {
+        let refusal = test(PathBuf::new(), &["browsers".to_string()]).expect_err("unknown").to_string();
+        assert!(refusal.contains("`browsers`"), "{refusal}");
+        for check in &CHECKS {
+            assert!(refusal.contains(check.name), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn only_the_one_known_finding_of_promtool_is_excused() {
+        let hours = "arterial_city_delay_vehicle_hours_per_hour use base unit \"seconds\" instead of \"hours\"";
+        let check = |clean: bool, said: &str, expected: bool| {
+            assert_eq!(judge_lint(clean, said).is_ok(), expected, "{clean} {said:?}");
+        };
+        check(true, "", true);
+        check(false, &format!("{hours}\n"), true);
+        check(false, &format!("{hours}\narterial_x counter metrics should have \"_total\" suffix\n"), false);
+        check(false, "error while linting: text format parsing error in line 3", false);
+        check(false, "", false);
+    }
+}

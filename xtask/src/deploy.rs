@@ -1,0 +1,130 @@
+//! What `deploy/` promises: metric names that the running binary must export, queries that Prometheus must accept,
+//! ports that only this machine may reach. Read as text, because text is what an operator copies from there.
+//!
+//! Upstream: the rules, the Grafana dashboard, the compose file. Downstream: `checks`.
+
+use crate::failure::Failure;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const PREFIX: &str = "arterial_";
+const RULES: &str = "deploy/rules/arterial.yml";
+const DASHBOARD: &str = "deploy/grafana/dashboards/arterial.json";
+
+/// Every `arterial_…` name in the rules and the dashboard.
+pub(crate) fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
+    let mut names = names_in(&read(root, RULES)?);
+    names.extend(names_in(&read(root, DASHBOARD)?));
+    Ok(names)
+}
+
+/// Of `names`, those that a page of metrics does not declare.
+pub(crate) fn undeclared<'n>(names: &'n BTreeSet<String>, page: &str) -> Vec<&'n str> {
+    let declared: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let is_declared = |name: &str| {
+        // A histogram is declared once and read through its parts.
+        let parts = ["_bucket", "_sum", "_count"];
+        declared.contains(name)
+            || parts.iter().any(|part| name.strip_suffix(part).is_some_and(|base| declared.contains(base)))
+    };
+    names.iter().map(String::as_str).filter(|name| !is_declared(name)).collect()
+}
+
+/// The dashboard's queries as a file of rules, so that promtool parses them; variables get a value that Grafana could
+/// give them.
+pub(crate) fn dashboard_queries_as_rules(root: &Path) -> Result<String, Failure> {
+    let dashboard = read(root, DASHBOARD)?;
+    let queries = queries_in(&dashboard);
+    if queries.is_empty() {
+        return Err(Failure::Check(format!("{DASHBOARD} holds no query")));
+    }
+    let mut rules = String::from("groups:\n  - name: grafana\n    rules:\n");
+    for (number, query) in queries.iter().enumerate() {
+        // A JSON string is a YAML string: it goes over as it stands, quotes and escapes included.
+        let query = query.replace("$__rate_interval", "5m").replace("$window", "5m");
+        rules += &format!("      - record: grafana:query:{number}\n        expr: {query}\n");
+    }
+    Ok(rules)
+}
+
+fn read(root: &Path, path: &str) -> Result<String, Failure> {
+    fs::read_to_string(root.join(path)).map_err(|source| Failure::io(format!("read {path}"), source))
+}
+
+fn names_in(text: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let words = text.split(|c: char| !is_word(c));
+    words.filter(|word| word.starts_with(PREFIX) && !word.contains(':')).map(str::to_string).collect()
+}
+
+/// The values of all `"expr"` keys, still quoted.
+fn queries_in(json: &str) -> Vec<&str> {
+    let mut queries = Vec::new();
+    for after_key in json.split("\"expr\":").skip(1) {
+        let value = after_key.trim_start();
+        let mut escaped = false;
+        let end = value.char_indices().skip(1).find(|&(_, c)| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        queries.extend(end.map(|(end, _)| &value[..=end]));
+    }
+    queries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+
+    #[test]
+    fn names_are_words_with_our_prefix_and_recorded_series_are_not() {
+        let text = "sum(rate(arterial_a_total[5m])) > arterial:a:rate5m{arterial_b=\"x\"} my_arterial_c";
+        assert_eq!(names_in(text), ["arterial_a_total", "arterial_b"].map(String::from).into());
+    }
+
+    #[test]
+    fn a_histogram_is_declared_by_its_base_name() {
+        let names = ["arterial_a", "arterial_b_bucket", "arterial_c"].map(String::from).into();
+        let page = "# HELP arterial_c words\n# TYPE arterial_a gauge\narterial_a 1\n# TYPE arterial_b histogram\n";
+        assert_eq!(undeclared(&names, page), ["arterial_c"]);
+    }
+
+    #[test]
+    fn queries_keep_their_quotes_and_escapes() {
+        let json = r#"{"expr": "a{b=\"c\\\"}", "x": 1, "expr":"d"}"#;
+        assert_eq!(queries_in(json), [r#""a{b=\"c\\\"}""#, r#""d""#]);
+    }
+
+    #[test]
+    fn the_real_files_promise_something() {
+        let names = promised_names(root()).expect("readable");
+        for name in ["arterial_ingest_received_total", "arterial_city_travel_time_index"] {
+            assert!(names.contains(name), "{name} is in neither file: {names:?}");
+        }
+        let rules = dashboard_queries_as_rules(root()).expect("queries");
+        assert!(!rules.contains('$'), "a variable is left without a value:\n{rules}");
+    }
+
+    #[test]
+    fn every_published_port_is_reachable_from_this_machine_only() {
+        let compose = read(root(), "docker-compose.yml").expect("readable");
+        let mut published = 0;
+        let mut in_ports = false;
+        for line in compose.lines().map(str::trim) {
+            if let Some(port) = line.strip_prefix("- ").filter(|_| in_ports) {
+                assert!(port.starts_with("\"127.0.0.1:"), "published to everybody: {port}");
+                published += 1;
+            } else {
+                in_ports = line == "ports:";
+            }
+        }
+        assert!(published >= 4, "only {published} ports found: is this test still reading the file rightly?");
+    }
+}
