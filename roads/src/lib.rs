@@ -1,0 +1,34 @@
+//! The road network: where events are, seen from the streets.
+//!
+//! Upstream: `events` (places and headings), network files of others. Downstream: `sim` drives on it,
+//! `analytics` matches to it, the command line imports and inspects it. Knows nothing of MQTT or metrics.
+//!
+//! In reading order:
+//! - [`segment`]: one direction of one piece of street, and how its kind and speed are named
+//! - `line`: measuring and cutting lines
+//! - [`network`]: all segments with their turns and geometry, immutable, and its builder
+//! - [`index`]: which segments are near a place
+//! - [`path`]: bounded shortest and fastest paths that obey turns
+//! - [`connected`]: the part in which everything reaches everything
+//! - [`generate`]: a city from a seed
+//! - [`mod@import`]: OpenStreetMap extracts and SUMO networks
+//! - [`cache`]: our own file, and opening any of the three by content
+
+pub mod cache;
+pub mod connected;
+pub mod generate;
+pub mod import;
+pub mod index;
+mod line;
+pub mod network;
+pub mod path;
+pub mod segment;
+
+pub use cache::{OpenError, open};
+pub use generate::{CityPlan, city};
+pub use import::{ImportError, ImportReport, import};
+pub use index::{CANDIDATES_MAX, Candidate};
+pub use network::Network;
+pub use network::builder::{NetworkBuilder, NetworkError, NewSegment};
+pub use path::{Path, Search};
+pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex};
