@@ -1,0 +1,74 @@
+// Numbers, shares and ages in the reader's language.
+
+import { type Language, LOCALES } from './catalogue';
+
+const MPS_TO_KMH = 3.6;
+
+export class Format {
+  readonly #locale: string;
+  readonly #numbers = new Map<string, Intl.NumberFormat>();
+
+  constructor(language: Language) {
+    this.#locale = LOCALES[language];
+  }
+
+  number(value: number, digits = 0): string {
+    return this.#with(`d${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  }
+
+  /** As few digits as tell the value: 2, 1.5, 1.25. */
+  short(value: number): string {
+    return this.#with('s', { maximumFractionDigits: 2 }).format(value);
+  }
+
+  /** Counts in full while they fit their place, then shortened: 1.25M. */
+  count(value: number): string {
+    return value < 1_000_000 ? this.number(value) : this.#with('c', { notation: 'compact', maximumFractionDigits: 2 }).format(value);
+  }
+
+  percent(share: number): string {
+    return this.#with(share < 0.1 ? 'p1' : 'p0', { style: 'percent', maximumFractionDigits: share < 0.1 ? 1 : 0 }).format(share);
+  }
+
+  kmh(mps: number): string {
+    return this.number(mps * MPS_TO_KMH, 0);
+  }
+
+  kmhFine(mps: number): string {
+    return this.number(mps * MPS_TO_KMH, 1);
+  }
+
+  /** Three figures at most: delays range from seconds to thousands of hours. */
+  delay(vehHPerH: number): string {
+    return this.number(vehHPerH, vehHPerH < 10 ? 2 : vehHPerH < 100 ? 1 : 0);
+  }
+
+  age(ms: number, digits = 1): string {
+    const s = Math.max(0, ms) / 1000;
+    if (s < 10) return this.#unit(s, 'second', digits);
+    if (s < 90) return this.#unit(s, 'second', 0);
+    if (s < 90 * 60) return this.#unit(s / 60, 'minute', 0);
+    if (s < 36 * 3600) return this.#unit(s / 3600, 'hour', 0);
+    return this.#unit(s / 86_400, 'day', 0);
+  }
+
+  #unit(value: number, unit: string, digits: number): string {
+    return this.#with(`${unit}${digits}`, {
+      style: 'unit',
+      unit,
+      // Elsewhere the narrow form is ambiguous: m is also metre.
+      unitDisplay: unit === 'second' ? 'narrow' : 'short',
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    }).format(value);
+  }
+
+  #with(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+    let format = this.#numbers.get(key);
+    if (!format) {
+      format = new Intl.NumberFormat(this.#locale, options);
+      this.#numbers.set(key, format);
+    }
+    return format;
+  }
+}
