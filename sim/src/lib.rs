@@ -1,0 +1,46 @@
+//! Traffic that can be checked: a simulated city with its ground truth, and recordings, published over MQTT.
+//!
+//! Upstream: `roads` (the network), `events` (what is said and how). Downstream: any MQTT server; `analytics`
+//! takes [`truth`] as its oracle in tests. Measuring never changes moving: sensors and truth only read what
+//! a step of the world left behind.
+//!
+//! In reading order:
+//! - [`scenario`]: what is simulated, checked once
+//! - [`random`]: random numbers as a hash of who asks, when, and what for
+//! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
+//! - [`lane`]: who is on a lane, and who has been let onto it
+//! - [`signal`]: fixed-time signals
+//! - [`junction`]: which ways across a junction cross each other
+//! - [`demand`]: who drives from where to where, and by which route
+//! - [`world`]: one second after another
+//! - [`truth`]: the cells of all vehicles
+//! - [`sensor`]: what probes, loops and signals report of it
+//! - [`pace`]: event time against the wall clock
+//! - [`publish`]: MQTT, with nothing lost silently
+//! - [`city`]: world, sensors and truth together, and published
+//! - [`replay`]: a recording published with its own timing
+
+pub mod city;
+pub mod demand;
+pub mod junction;
+pub mod lane;
+pub mod pace;
+pub mod publish;
+pub mod random;
+pub mod replay;
+pub mod scenario;
+pub mod sensor;
+pub mod signal;
+pub mod truth;
+pub mod vehicle;
+pub mod world;
+
+pub use city::{City, CityConfig, CityError, CityProgress, CityReport, run_city};
+pub use pace::{Speed, SpeedError};
+pub use publish::{PublishConfig, PublishCounters, PublishError, PublishReport, Publisher};
+pub use replay::{ReplayConfig, ReplayError, ReplayProgress, ReplayReport, replay};
+pub use scenario::{Scenario, ScenarioError};
+pub use sensor::{SensorConfig, Sensors};
+pub use truth::{Truth, TruthCell};
+pub use vehicle::VehicleId;
+pub use world::World;

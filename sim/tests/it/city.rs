@@ -1,0 +1,194 @@
+//! The simulated city: the same from the same seed, and exactly what its truth and its sensors say it was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use events::{Event, LonLat};
+use roads::SegmentIndex;
+use sim::{City, Scenario, SensorConfig, Truth, World};
+
+pub(crate) fn small_city(seed: u64, vehicles: u32, sensors: SensorConfig) -> City {
+    let plan = roads::CityPlan { seed: 4, blocks_x: 8, blocks_y: 8, ..roads::CityPlan::default() };
+    let network = Arc::new(roads::city(&plan));
+    let scenario = Scenario { seed, vehicles, ..Scenario::default() };
+    City::new(World::new(network, scenario).unwrap(), sensors)
+}
+
+/// Every event of so many seconds.
+fn run(city: &mut City, seconds: u64) -> Vec<Event> {
+    let mut said = Vec::new();
+    for _ in 0..seconds {
+        city.step(&mut said);
+    }
+    said
+}
+
+#[test]
+fn the_same_seed_says_the_same_and_another_one_does_not() {
+    let blurred = SensorConfig { gps_sigma_m: 2.5, probe_share: 0.5, ..SensorConfig::default() };
+    let said = |seed| run(&mut small_city(seed, 300, blurred.clone()), 200);
+    let (first, second, other) = (said(7), said(7), said(8));
+    assert!(first.len() > 10_000, "only {} events", first.len());
+    assert!(first == second, "two runs of seed 7 differ");
+    assert!(first != other, "seeds 7 and 8 say the same");
+}
+
+#[test]
+fn measuring_does_not_change_moving() {
+    let mut plain = small_city(9, 300, SensorConfig::default());
+    let blind =
+        SensorConfig { probe_share: 0.0, with_detectors: false, with_signals: false, ..SensorConfig::default() };
+    let mut blind = small_city(9, 300, blind);
+    blind.truth = Some(Truth::new(blind.world.network().segments().len(), 1_000_000));
+    let (heard, unheard) = (run(&mut plain, 300), run(&mut blind, 300));
+    assert!(!heard.is_empty() && unheard.is_empty());
+    let odometers = |city: &City| city.world.odometers().collect::<Vec<_>>();
+    assert_eq!(odometers(&plain), odometers(&blind));
+    assert_eq!(plain.world.counters(), blind.world.counters());
+}
+
+#[test]
+fn the_truth_has_every_millimetre_and_every_millisecond() {
+    let mut city = small_city(3, 400, SensorConfig::default());
+    let segments = city.world.network().segments().len();
+    let mut truth = Truth::new(segments, 1_000_000);
+    let (mut driven_mm, mut seconds) = (0, 0);
+    let mut last = BTreeMap::new();
+    let mut most: BTreeMap<(SegmentIndex, i64), std::collections::BTreeSet<sim::VehicleId>> = BTreeMap::new();
+    for _ in 0..405 {
+        let before: BTreeMap<_, _> = city.world.odometers().collect();
+        let step = city.world.step();
+        truth.observe(&step);
+        let pane = step.start.0 / 10_000 * 10_000;
+        let on_road = step.moves.iter().filter(|m| m.last).count() as i64;
+        for one in step.moves {
+            most.entry((one.segment, pane)).or_default().insert(one.vehicle);
+            *last.entry(one.vehicle).or_insert(0) += one.to_mm - one.from_mm;
+        }
+        seconds += on_road;
+        // Odometers of those who are still there; who has just arrived shows in `last` only.
+        for (id, odometer) in city.world.odometers() {
+            assert_eq!(last.get(&id).copied().unwrap_or(0), odometer, "{id}");
+            driven_mm += odometer - before.get(&id).copied().unwrap_or(0);
+        }
+    }
+    assert_eq!(truth.discarded(), 0);
+    let cells = truth.finish();
+    assert_eq!(cells.iter().map(|c| c.distance_mm).sum::<i64>(), last.values().sum::<i64>());
+    assert!(driven_mm > 0 && driven_mm <= last.values().sum::<i64>());
+    assert_eq!(cells.iter().map(|c| c.time_ms).sum::<i64>(), seconds * 1_000);
+    assert_eq!(cells.len(), most.len(), "one cell per segment and pane in which somebody was");
+    for cell in &cells {
+        let ids = &most[&(cell.segment, cell.pane_start_ms)];
+        assert_eq!(cell.vehicles as usize, ids.len(), "{cell:?}");
+    }
+    assert!(cells.is_sorted_by_key(|c| (c.pane_start_ms, c.segment)));
+}
+
+#[test]
+fn an_untaken_truth_is_bounded_and_says_what_it_discarded() {
+    let mut city = small_city(3, 200, SensorConfig::default());
+    let mut truth = Truth::new(city.world.network().segments().len(), 50);
+    for _ in 0..100 {
+        truth.observe(&city.world.step());
+    }
+    assert_eq!(truth.take().len(), 50);
+    assert!(truth.discarded() > 0);
+}
+
+#[test]
+fn detectors_count_whoever_passes_them() {
+    let mut city =
+        small_city(6, 400, SensorConfig { probe_share: 0.0, with_signals: false, ..SensorConfig::default() });
+    let loops: BTreeMap<SegmentIndex, i64> = city.sensors.detectors().iter().map(|d| (d.segment, d.at_mm)).collect();
+    assert!(!loops.is_empty(), "the city has no main street");
+    // Counted without looking at crossings: who is first seen on a segment before the loop and last beyond it.
+    let mut first_seen = BTreeMap::new();
+    let mut passed: BTreeMap<SegmentIndex, u32> = BTreeMap::new();
+    let mut said = Vec::new();
+    for _ in 0..600 {
+        let step = city.world.step();
+        city.sensors.observe(&step, &mut said);
+        for one in step.moves {
+            let Some(&at_mm) = loops.get(&one.segment) else { continue };
+            let begin = *first_seen.entry((one.vehicle, one.segment)).or_insert(one.from_mm);
+            if begin < at_mm && one.to_mm >= at_mm {
+                first_seen.insert((one.vehicle, one.segment), i64::MAX);
+                *passed.entry(one.segment).or_default() += 1;
+            }
+            if one.to_mm < at_mm && begin == i64::MAX {
+                first_seen.insert((one.vehicle, one.segment), one.from_mm);
+            }
+        }
+    }
+    let mut counted: BTreeMap<String, u32> = BTreeMap::new();
+    for event in &said {
+        let Event::Detector(d) = event else { panic!("{event:?}") };
+        assert_eq!(d.end.0 - d.start.0, 60_000);
+        assert_eq!(d.speed.is_some(), d.count > 0, "{d:?}");
+        assert!(d.occupancy.is_some_and(|share| (0.0..=1.0).contains(&share)), "{d:?}");
+        *counted.entry(d.source.clone()).or_default() += d.count;
+    }
+    let network = city.world.network();
+    for segment in loops.keys() {
+        let name = format!("sim.loop-{}", network.segment(*segment).id);
+        assert_eq!(counted.get(&name), Some(&passed.get(segment).copied().unwrap_or(0)), "{name}");
+    }
+    assert!(passed.values().sum::<u32>() > 500, "hardly anybody passed a loop");
+}
+
+#[test]
+fn positions_lie_on_their_street_and_noise_is_as_large_as_asked() {
+    let exact = SensorConfig { with_edge: true, ..SensorConfig::default() };
+    let blurred = SensorConfig { gps_sigma_m: 3.0, ..exact.clone() };
+    let positions = |config| -> Vec<events::Position> {
+        let said = run(&mut small_city(2, 200, config), 240);
+        said.into_iter().filter_map(|e| if let Event::Position(p) = e { Some(p) } else { None }).collect()
+    };
+    let (exact, blurred) = (positions(exact), positions(blurred));
+    assert_eq!(exact.len(), blurred.len());
+    let city = small_city(2, 200, SensorConfig::default());
+    let network = city.world.network();
+    let mut squares = 0.0;
+    for (sharp, soft) in exact.iter().zip(&blurred) {
+        let edge = sharp.edge.as_ref().unwrap();
+        let segment = network.by_id(edge.edge_id.parse().unwrap()).unwrap();
+        let there: LonLat = network.place(segment, edge.pos_m);
+        assert_eq!(there, sharp.at);
+        assert_eq!((&sharp.source, sharp.seq, sharp.time), (&soft.source, soft.seq, soft.time));
+        squares += sharp.at.distance_m(soft.at).powi(2);
+    }
+    // Two axes, each with the slow part and 16 % of white noise on top.
+    let expected = 3.0 * (2.0 * (1.0 + 0.16_f64.powi(2))).sqrt();
+    let rms = (squares / exact.len() as f64).sqrt();
+    println!("noise: {rms:.2} m, expected {expected:.2} m, over {} positions", exact.len());
+    assert!((rms / expected - 1.0).abs() < 0.1, "{rms} m, expected {expected} m");
+}
+
+/// Real streets: pieces of a few metres, junctions of many nodes, dead ends, one-way streets.
+#[test]
+fn real_networks_are_driven_without_overlap_and_trips_arrive() {
+    let Some(data) = crate::recordings() else { return };
+    for (file, vehicles) in [("athens-pneuma/athens_centre.osm.pbf", 400), ("sumo-bologna/bologna.net.xml.gz", 400)] {
+        let network = Arc::new(roads::open(data.join(file)).unwrap());
+        let short = network.segments().iter().filter(|s| s.length_m < 12.0).count();
+        let seed = 21;
+        let mut world = World::new(network.clone(), Scenario { seed, vehicles, ..Scenario::default() }).unwrap();
+        let (mut steps, mut driven_mm) = (0, 0);
+        for second in 0..900 {
+            let step = world.step();
+            steps += step.moves.iter().filter(|m| m.last).count();
+            driven_mm += step.moves.iter().map(|m| m.to_mm - m.from_mm).sum::<i64>();
+            assert_eq!(world.find_overlap(), None, "{file}, seed {seed}, second {second}");
+        }
+        let counters = world.counters();
+        println!(
+            "{file}: {} segments, {short} under 12 m, {} signals, mean {:.1} km/h, {counters:?}",
+            network.segments().len(),
+            world.signals().len(),
+            driven_mm as f64 / steps as f64 * 3.6 / 1_000.0
+        );
+        assert!(counters.arrived > 200, "{file}: {counters:?}");
+        assert!(counters.gave_up * 100 < counters.arrived, "{file}: gridlock: {counters:?}");
+    }
+}
