@@ -1,0 +1,42 @@
+//! MQTT in, durable blocks out: nothing is acknowledged that is not on disk.
+//!
+//! Upstream: devices, `arterial sim` and `arterial replay` over MQTT. Downstream: analytics, which reads the
+//! spool. What a message becomes is decided in one place, the gate; everything before it only receives,
+//! everything after it only stores.
+//!
+//! In reading order:
+//! - [`clock`]: the one place that reads the wall clock
+//! - [`server`]: the embedded MQTT endpoint (3.1.1 and 5): ingest is itself the server
+//! - [`subscribe`]: the other way in: a client of somebody's broker
+//! - [`writer`]: the thread that turns messages into blocks, and blocks into acknowledgements
+//! - [`gate`]: the fate of every event: accepted, duplicate or rejected
+//! - [`pseudonym`]: vehicle ids replaced by a keyed hash that rotates daily
+//! - [`batch`]: accepted events as columns, in memory and as Arrow
+//! - [`spool`]: the append-only log of blocks, and its reader
+//! - [`dead_letter`]: what was rejected, with its reason
+//! - [`ready`]: whether ingest can do its work now, and if not, why
+//! - [`metrics`]: everything that is counted here
+//! - [`http`]: `/metrics`, `/live` and `/ready` for an ingest that runs alone
+//! - [`start`]: all of it put together
+
+pub mod batch;
+pub mod clock;
+pub mod dead_letter;
+pub mod gate;
+pub mod http;
+pub mod metrics;
+pub mod pseudonym;
+pub mod ready;
+pub mod server;
+pub mod spool;
+pub mod start;
+pub mod subscribe;
+pub mod writer;
+
+pub use batch::{Batch, Detectors, Positions, Signals};
+pub use gate::{Fates, Gate, GateConfig, Outcome};
+pub use pseudonym::Pseudonyms;
+pub use ready::Ready;
+pub use spool::{BlockNumber, Reader, Spool, SpoolConfig, SpoolError};
+pub use start::{Ingest, IngestConfig, IngestError};
+pub use writer::{Ack, Incoming, WriterHandle};

@@ -1,0 +1,195 @@
+//! Everything that ingest counts. Declared here and nowhere else.
+//!
+//! Upstream: the writer, the endpoint, the subscription. Downstream: `/metrics`. The counters of fates come from
+//! one snapshot, taken when a block is durable, so that in every scrape received = accepted + duplicate +
+//! rejected.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::gate::Fates;
+use crate::server::Close;
+
+/// The metrics of one ingest; clones are the same ones.
+#[derive(Clone)]
+pub struct Metrics {
+    fates: FateCounters,
+    /// Messages whose fate is decided and durable.
+    pub messages: IntCounter,
+    /// Messages handed over and not yet durable.
+    pub waiting: IntGauge,
+    pub blocks: IntCounter,
+    /// From the first message of a block until its acknowledgements may leave.
+    pub commit_seconds: Histogram,
+    /// Failed attempts to make a block or dead letters durable.
+    pub commit_failures: IntCounter,
+    pub spool_bytes: IntGauge,
+    /// 1 while the spool or the dead letters cannot be written.
+    pub disk_failing: IntGauge,
+    /// 1 while that is because there is no room.
+    pub disk_full: IntGauge,
+    pub dead_letters: IntCounter,
+    pub dead_letters_dropped: IntCounter,
+    pub connections: IntGauge,
+    /// Closed connections to the endpoint, by reason.
+    pub closed: IntCounterVec,
+    pub tap_dropped: IntCounter,
+    /// 1 while the broker of broker mode is connected.
+    pub mqtt_connected: IntGauge,
+    pub mqtt_failures: IntCounter,
+    /// Acknowledgements of an earlier connection, which were not sent.
+    pub mqtt_stale_acks: IntCounter,
+}
+
+impl Metrics {
+    /// Declares all metrics in `registry`.
+    ///
+    /// # Errors
+    /// If one of the names is taken: one registry serves one ingest.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let fates = FateCounters::new()?;
+        registry.register(Box::new(fates.clone()))?;
+        let seconds =
+            HistogramOpts::new("arterial_ingest_commit_seconds", "From a block's first message until it is durable.")
+                .buckets(vec![0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0]);
+        let commit_seconds = Histogram::with_opts(seconds)?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        let closed = Opts::new("arterial_ingest_closed_total", "Closed connections to the MQTT endpoint, by reason.");
+        let closed = IntCounterVec::new(closed, &["reason"])?;
+        registry.register(Box::new(closed.clone()))?;
+        for close in Close::ALL {
+            closed.with_label_values(&[close.name()]);
+        }
+        Ok(Self {
+            fates,
+            messages: counter("arterial_ingest_messages_total", "Messages whose fate is decided and durable.")?,
+            waiting: gauge("arterial_ingest_waiting_messages", "Messages handed over and not yet durable.")?,
+            blocks: counter("arterial_ingest_blocks_total", "Blocks made durable in the spool.")?,
+            commit_seconds,
+            commit_failures: counter("arterial_ingest_commit_failures_total", "Failed attempts to write to disk.")?,
+            spool_bytes: gauge("arterial_ingest_spool_bytes", "Size of all spool files.")?,
+            disk_failing: gauge(
+                "arterial_ingest_disk_failing",
+                "1 while the disk cannot be written; acknowledgements wait.",
+            )?,
+            disk_full: gauge("arterial_ingest_disk_full", "1 while the disk has no room; acknowledgements wait.")?,
+            dead_letters: counter("arterial_ingest_dead_letters_total", "Dead letters written.")?,
+            dead_letters_dropped: counter(
+                "arterial_ingest_dead_letters_dropped_total",
+                "Oldest dead letters deleted to make room.",
+            )?,
+            connections: gauge("arterial_ingest_connections", "Open connections to the MQTT endpoint.")?,
+            closed,
+            tap_dropped: counter("arterial_ingest_tap_dropped_total", "Messages that slow or busy taps did not get.")?,
+            mqtt_connected: gauge("arterial_ingest_mqtt_connected", "1 while connected to the broker (broker mode).")?,
+            mqtt_failures: counter("arterial_ingest_mqtt_failures_total", "Lost or refused broker connections.")?,
+            mqtt_stale_acks: counter(
+                "arterial_ingest_mqtt_stale_acks_total",
+                "Acknowledgements of a lost connection, not sent.",
+            )?,
+        })
+    }
+
+    /// The fates as of the newest commit.
+    pub fn fates(&self) -> Fates {
+        self.fates.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Publishes the fates after a commit.
+    pub fn set_fates(&self, fates: Fates) {
+        *self.fates.latest.lock().unwrap_or_else(PoisonError::into_inner) = fates;
+    }
+}
+
+/// The three counters of fates, filled from one snapshot whenever they are collected.
+#[derive(Clone)]
+struct FateCounters {
+    latest: Arc<Mutex<Fates>>,
+    received: IntCounter,
+    events: IntCounterVec,
+    rejected: IntCounterVec,
+}
+
+impl FateCounters {
+    fn new() -> Result<Self, prometheus::Error> {
+        let events =
+            Opts::new("arterial_ingest_events_total", "Events by fate; all fates together are the received ones.");
+        let rejected = Opts::new("arterial_ingest_rejected_total", "Rejected events by reason.");
+        Ok(Self {
+            latest: Arc::default(),
+            received: IntCounter::new("arterial_ingest_received_total", "Events received and decided.")?,
+            events: IntCounterVec::new(events, &["fate"])?,
+            rejected: IntCounterVec::new(rejected, &["reason"])?,
+        })
+    }
+}
+
+impl Collector for FateCounters {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.received.desc(), self.events.desc(), self.rejected.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let fates = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = |counter: &IntCounter, value: u64| {
+            counter.reset();
+            counter.inc_by(value);
+        };
+        set(&self.received, fates.received);
+        set(&self.events.with_label_values(&["accepted"]), fates.accepted);
+        set(&self.events.with_label_values(&["duplicate"]), fates.duplicate);
+        set(&self.events.with_label_values(&["rejected"]), fates.rejected_total());
+        for (reason, count) in &fates.rejected {
+            set(&self.rejected.with_label_values(&[reason.name()]), *count);
+        }
+        [self.received.collect(), self.events.collect(), self.rejected.collect()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::Reason;
+    use prometheus::{Encoder, TextEncoder};
+
+    #[test]
+    fn a_scrape_shows_all_fates_of_one_moment_and_all_reasons_from_the_start() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let page = || {
+            let mut page = Vec::new();
+            TextEncoder::new().encode(&registry.gather(), &mut page).unwrap();
+            String::from_utf8(page).unwrap()
+        };
+        for reason in Reason::ALL {
+            assert!(page().contains(&format!("arterial_ingest_rejected_total{{reason=\"{}\"}} 0\n", reason.name())));
+        }
+        let mut fates = Fates { received: 7, accepted: 3, duplicate: 2, ..Fates::default() };
+        fates.rejected.insert(Reason::NotUtf8, 2);
+        metrics.set_fates(fates);
+        for line in [
+            "arterial_ingest_received_total 7\n",
+            "arterial_ingest_events_total{fate=\"accepted\"} 3\n",
+            "arterial_ingest_events_total{fate=\"duplicate\"} 2\n",
+            "arterial_ingest_events_total{fate=\"rejected\"} 2\n",
+            "arterial_ingest_rejected_total{reason=\"not_utf8\"} 2\n",
+            "arterial_ingest_closed_total{reason=\"malformed\"} 0\n",
+        ] {
+            assert!(page().contains(line), "{line} is not in\n{}", page());
+        }
+        assert!(Metrics::new(&registry).is_err(), "a second ingest in one registry is refused");
+    }
+}

@@ -1,0 +1,115 @@
+//! The guard of acknowledgements: one that belongs to a lost connection is never sent.
+//!
+//! Upstream: the writer, which releases acknowledgements in its own thread. Downstream: the client library.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::IntCounter;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Publish;
+use rumqttc::v5::{AsyncClient, EventLoop};
+
+/// The connections that there were, counted; clones are the same.
+#[derive(Clone)]
+pub(super) struct Epoch {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    client: AsyncClient,
+    stale: IntCounter,
+}
+
+#[derive(Default)]
+struct State {
+    /// The present connection.
+    epoch: u64,
+    /// Messages of this connection that were handed over and not acknowledged.
+    outstanding: usize,
+    /// An acknowledgement could not be handed to the library: only a new connection mends that.
+    broken: bool,
+}
+
+/// The acknowledgement of one message from the broker.
+pub struct BrokerAck {
+    shared: Arc<Shared>,
+    epoch: u64,
+    qos: QoS,
+    id: u16,
+    released: bool,
+}
+
+impl Epoch {
+    pub(super) fn new(client: AsyncClient, stale: IntCounter) -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::default(), client, stale }) }
+    }
+
+    /// The acknowledgement of a message that came on the present connection.
+    pub(super) fn ack(&self, publish: &Publish) -> BrokerAck {
+        let mut state = self.shared.lock();
+        state.outstanding += 1;
+        BrokerAck {
+            shared: Arc::clone(&self.shared),
+            epoch: state.epoch,
+            qos: publish.qos,
+            id: publish.pkid,
+            released: false,
+        }
+    }
+
+    /// The connection has ended: everything that is left of it is thrown away.
+    pub(super) fn end(&self, events: &mut EventLoop) {
+        let mut state = self.shared.lock();
+        *state = State { epoch: state.epoch + 1, ..State::default() };
+        events.state.events.clear();
+        events.clean();
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.shared.lock().outstanding
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.shared.lock().broken
+    }
+}
+
+impl BrokerAck {
+    /// Hands the acknowledgement to the library, unless its connection is gone.
+    pub(crate) fn release(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.released = true;
+        if state.epoch != self.epoch {
+            shared.stale.inc();
+            return;
+        }
+        state.outstanding -= 1;
+        let publish = Publish { qos: self.qos, pkid: self.id, ..Publish::default() };
+        // Under the lock: between the check and this, no new connection can begin.
+        if let Err(cause) = shared.client.try_ack(&publish) {
+            state.broken = true;
+            tracing::error!(%cause, "an acknowledgement could not be sent; connecting anew");
+        }
+    }
+}
+
+/// An acknowledgement that is given up (its writer has stopped) is no longer waited for.
+impl Drop for BrokerAck {
+    fn drop(&mut self) {
+        if !self.released {
+            let mut state = self.shared.lock();
+            if state.epoch == self.epoch {
+                state.outstanding -= 1;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while this is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
