@@ -1,0 +1,208 @@
+//! Batches in, panes up to date: the pure core of analytics, the same for live, replay and `analyze`.
+//!
+//! Upstream: [`crate::follow`] (live), the command line (`analyze`). Downstream: [`crate::metric`],
+//! [`crate::output`]. Event time only; there is no clock here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use events::{HeadingDeg, LonLat};
+use ingest::batch::{Batch, Positions};
+use roads::Network;
+
+use crate::cell::pane_start;
+use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
+use crate::pane::PaneStore;
+
+/// How far the watermark lags behind the newest event, milliseconds.
+pub const WATERMARK_LAG_MS: i64 = 30_000;
+
+/// How long a final pane can still be corrected, milliseconds.
+pub const CORRECTABLE_MS: i64 = 15 * 60_000;
+
+/// The longest live window, milliseconds.
+pub const WINDOW_MS_MAX: i64 = 5 * 60_000;
+
+/// Most detectors that are remembered; the readings of further ones are counted and left out.
+pub const DETECTORS_MAX: usize = 20_000;
+
+/// What the engine is told.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    pub matching: MatchConfig,
+    /// Panes older than this behind the watermark are forgotten; `None` keeps all (`analyze`).
+    pub keep_ms: Option<i64>,
+}
+
+impl EngineConfig {
+    /// Live: what a window or a correction can still need.
+    pub fn live() -> Self {
+        Self { matching: MatchConfig::default(), keep_ms: Some(WINDOW_MS_MAX + CORRECTABLE_MS) }
+    }
+
+    /// A recording from end to end: everything is kept.
+    pub fn whole(matching: MatchConfig) -> Self {
+        Self { matching, keep_ms: None }
+    }
+}
+
+/// What came in and what did not end in a cell; each number only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineCounts {
+    pub positions: u64,
+    pub detectors: u64,
+    pub signals: u64,
+    /// Positions that arrived behind the watermark; they are counted in their cells all the same.
+    pub late: u64,
+    /// Contributions to panes that are already forgotten.
+    pub beyond_correction: u64,
+    /// Detector intervals left out because of [`DETECTORS_MAX`].
+    pub detectors_left_out: u64,
+}
+
+/// The last interval of one detector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetectorReading {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub count: u32,
+    /// 0 to 1.
+    pub occupancy: Option<f32>,
+    /// Time-mean speed, m/s.
+    pub speed_mps: Option<f32>,
+}
+
+/// State of one city: tracks, panes, detectors, watermark.
+pub struct Engine {
+    network: Arc<Network>,
+    matcher: Matcher,
+    store: PaneStore,
+    keep_ms: Option<i64>,
+    newest_ms: Option<i64>,
+    counts: EngineCounts,
+    detectors: BTreeMap<String, DetectorReading>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(network: Arc<Network>, config: EngineConfig) -> Self {
+        Self {
+            matcher: Matcher::new(Arc::clone(&network), config.matching),
+            network,
+            store: PaneStore::default(),
+            keep_ms: config.keep_ms,
+            newest_ms: None,
+            counts: EngineCounts::default(),
+            detectors: BTreeMap::new(),
+        }
+    }
+
+    /// Counts one batch in.
+    pub fn apply(&mut self, batch: &Batch) {
+        for row in 0..batch.positions.time_ms.len() {
+            self.position(&batch.positions, row);
+        }
+        for row in 0..batch.detectors.start_ms.len() {
+            self.detector(batch, row);
+        }
+        self.counts.signals += batch.signals.time_ms.len() as u64;
+        self.forget();
+    }
+
+    /// The network that everything is matched to.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// The panes as they are now.
+    pub fn store(&self) -> &PaneStore {
+        &self.store
+    }
+
+    /// Event time of the newest position, milliseconds since 1970.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.newest_ms
+    }
+
+    /// Panes that end at or before this are final. Never falls.
+    pub fn watermark_ms(&self) -> Option<i64> {
+        self.newest_ms.map(|newest| newest - WATERMARK_LAG_MS)
+    }
+
+    /// What came in.
+    pub fn counts(&self) -> EngineCounts {
+        self.counts
+    }
+
+    /// What became of fixes and steps.
+    pub fn match_counts(&self) -> MatchCounts {
+        self.matcher.counts()
+    }
+
+    /// Vehicles in memory.
+    pub fn vehicles(&self) -> usize {
+        self.matcher.vehicles()
+    }
+
+    /// The last interval of each detector, by name.
+    pub fn detectors(&self) -> &BTreeMap<String, DetectorReading> {
+        &self.detectors
+    }
+
+    fn position(&mut self, rows: &Positions, row: usize) {
+        let time_ms = rows.time_ms[row];
+        let at = LonLat::new(rows.lon_deg[row], rows.lat_deg[row]).expect("the gate let only valid places through");
+        self.counts.positions += 1;
+        if self.watermark_ms().is_some_and(|watermark| time_ms < watermark) {
+            self.counts.late += 1;
+        }
+        self.newest_ms = Some(self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms)));
+        let seen = Observed {
+            vehicle: rows.vehicle[row],
+            time_ms,
+            at,
+            heading: rows.heading_deg[row].map(HeadingDeg::wrapped),
+            edge: rows.edge[row].clone(),
+        };
+        let (store, counts) = (&mut self.store, &mut self.counts);
+        self.matcher.observe(&seen, |change| {
+            let kept = match change {
+                Change::Add(c) => store.add(&c),
+                Change::TakeBack(c) => store.take_back(&c),
+            };
+            counts.beyond_correction += u64::from(!kept);
+        });
+    }
+
+    fn detector(&mut self, batch: &Batch, row: usize) {
+        let rows = &batch.detectors;
+        self.counts.detectors += 1;
+        let reading = DetectorReading {
+            start_ms: rows.start_ms[row],
+            end_ms: rows.end_ms[row],
+            count: rows.count[row],
+            occupancy: rows.occupancy[row],
+            speed_mps: rows.speed_mps[row],
+        };
+        let known = self.detectors.len();
+        if let Some(last) = self.detectors.get_mut(&rows.source[row]) {
+            if last.end_ms < reading.end_ms {
+                *last = reading;
+            }
+        } else if known < DETECTORS_MAX {
+            self.detectors.insert(rows.source[row].clone(), reading);
+        } else {
+            self.counts.detectors_left_out += 1;
+        }
+    }
+
+    /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
+    fn forget(&mut self) {
+        let (Some(keep_ms), Some(watermark_ms)) = (self.keep_ms, self.watermark_ms()) else { return };
+        let limit_ms = pane_start(watermark_ms - keep_ms);
+        if self.store.forget_before(limit_ms) {
+            self.matcher.forget_silent(watermark_ms);
+            self.detectors.retain(|_, last| last.end_ms >= limit_ms);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Prometheus: traffic figures of the newest snapshots, and the health of analytics.
+//!
+//! Upstream: [`crate::follow`] publishes, this reads at scrape time, so a scrape never sees half a tick and a
+//! segment without fresh data has no series. Downstream: `/metrics`. Names are declared here and nowhere else.
+
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Error, Registry};
+use roads::Network;
+
+use crate::follow::{Health, Published, Watch};
+use crate::snapshot::Snapshot;
+
+/// Most segments of one window that become series; the slowest are kept, the rest is counted in
+/// `arterial_segments_left_out`.
+pub const SEGMENTS_EXPORTED_MAX: usize = 2_000;
+
+/// Registers everything that analytics exports.
+///
+/// # Errors
+/// When a name is taken in this registry.
+pub fn register(registry: &Registry, watch: Watch, network: Arc<Network>) -> Result<(), Error> {
+    registry.register(Box::new(Traffic { watch, network, descs: descs()? }))
+}
+
+struct Traffic {
+    watch: Watch,
+    network: Arc<Network>,
+    descs: Vec<Desc>,
+}
+
+/// Name and help of everything below, in the order of the page.
+const FAMILIES: [(&str, &str); 22] = [
+    (
+        "arterial_segment_speed_meters_per_second",
+        "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
+    ),
+    ("arterial_segment_speed_ratio", "Space-mean speed of a segment over its free-flow speed"),
+    (
+        "arterial_segment_delay_vehicle_hours_per_hour",
+        "Vehicle-hours lost in an hour on a segment against free flow, clipped at 0 per minute",
+    ),
+    ("arterial_segment_vehicles", "Distinct vehicles seen on a segment in the window; never fewer than k"),
+    ("arterial_segments_published", "Segments with a published speed"),
+    ("arterial_segments_suppressed", "Segments seen by fewer than k vehicles and therefore not published"),
+    (
+        "arterial_segments_left_out",
+        "Published segments beyond the cap of series on this page; the fastest are left out",
+    ),
+    ("arterial_city_speed_meters_per_second", "Vehicle-metres over vehicle-seconds of all segments"),
+    ("arterial_city_travel_time_index", "Time spent over the time that the same distance takes at free flow"),
+    (
+        "arterial_city_delay_vehicle_hours_per_hour",
+        "Vehicle-hours lost in an hour in the city, clipped at 0 per segment and minute",
+    ),
+    ("arterial_city_vehicles", "Distinct vehicles seen in the window"),
+    ("arterial_city_observed_length_ratio", "Length of the segments driven in the window over the length of all"),
+    ("arterial_window_end_timestamp_seconds", "Event time at which the window ends"),
+    ("arterial_detector_flow_vehicles_per_hour", "Vehicles an hour in a detector's last interval"),
+    ("arterial_detector_occupancy_ratio", "Share of a detector's last interval in which it was covered"),
+    ("arterial_detector_speed_meters_per_second", "Time-mean speed in a detector's last interval"),
+    ("arterial_analytics_watermark_timestamp_seconds", "Event time before which panes are final"),
+    ("arterial_analytics_positions_total", "Positions counted in since the start"),
+    ("arterial_analytics_late_positions_total", "Positions that came behind the watermark, counted all the same"),
+    ("arterial_analytics_fixes", "Fixes and steps by what became of them"),
+    ("arterial_analytics_next_block", "Number of the next block that is read from the spool"),
+    ("arterial_analytics_vehicles", "Vehicles held in memory by the matcher"),
+];
+
+fn descs() -> Result<Vec<Desc>, Error> {
+    let desc = |&(name, help): &(&str, &str)| Desc::new(name.into(), help.into(), Vec::new(), Default::default());
+    FAMILIES.iter().map(desc).collect()
+}
+
+impl Collector for Traffic {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let published = self.watch.borrow().clone();
+        let mut page = Page::default();
+        for snapshot in published.snapshots() {
+            self.segments(&mut page, snapshot);
+            city(&mut page, snapshot);
+        }
+        detectors(&mut page, &published);
+        health(&mut page, &published.health);
+        page.families()
+    }
+}
+
+impl Traffic {
+    fn segments(&self, page: &mut Page, snapshot: &Snapshot) {
+        let s = &snapshot.segments;
+        let mut rows: Vec<usize> = (0..s.segment.len()).collect();
+        rows.sort_by(|&a, &b| s.speed_ratio[a].total_cmp(&s.speed_ratio[b]).then(s.segment[a].cmp(&s.segment[b])));
+        let left_out = rows.len().saturating_sub(SEGMENTS_EXPORTED_MAX);
+        rows.truncate(SEGMENTS_EXPORTED_MAX);
+        for i in rows {
+            let segment = self.network.segment(s.segment[i]);
+            let id = segment.id.to_string();
+            let labels =
+                [("class", segment.class.name()), ("segment", id.as_str()), ("window", snapshot.window.label())];
+            page.gauge("arterial_segment_speed_meters_per_second", &labels, s.speed_mps[i]);
+            page.gauge("arterial_segment_speed_ratio", &labels, s.speed_ratio[i]);
+            page.gauge("arterial_segment_delay_vehicle_hours_per_hour", &labels, s.delay_veh_h_per_h[i]);
+            page.gauge("arterial_segment_vehicles", &labels, s.vehicles[i] as f64);
+        }
+        let window = [("window", snapshot.window.label())];
+        page.gauge("arterial_segments_published", &window, s.segment.len() as f64);
+        page.gauge("arterial_segments_suppressed", &window, snapshot.suppressed as f64);
+        page.gauge("arterial_segments_left_out", &window, left_out as f64);
+    }
+}
+
+fn city(page: &mut Page, snapshot: &Snapshot) {
+    let window = [("window", snapshot.window.label())];
+    let city = &snapshot.city;
+    let optional = [
+        ("arterial_city_speed_meters_per_second", city.speed_mps),
+        ("arterial_city_travel_time_index", city.travel_time_index),
+        ("arterial_city_delay_vehicle_hours_per_hour", city.delay_veh_h_per_h),
+    ];
+    if city.vehicles >= crate::snapshot::K_LIVE {
+        for (name, value) in optional {
+            value.into_iter().for_each(|v| page.gauge(name, &window, v));
+        }
+    }
+    page.gauge("arterial_city_vehicles", &window, city.vehicles as f64);
+    page.gauge("arterial_city_observed_length_ratio", &window, city.observed_length_share);
+    if let Some(span) = snapshot.span {
+        page.gauge("arterial_window_end_timestamp_seconds", &window, span.end_ms as f64 / 1_000.0);
+    }
+}
+
+fn detectors(page: &mut Page, published: &Published) {
+    for (name, d) in published.detectors.iter() {
+        let labels = [("detector", name.as_str())];
+        let hours = (d.end_ms - d.start_ms).max(1) as f64 / 3_600_000.0;
+        page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, f64::from(d.count) / hours);
+        if let Some(occupancy) = d.occupancy {
+            page.gauge("arterial_detector_occupancy_ratio", &labels, f64::from(occupancy));
+        }
+        if let Some(speed_mps) = d.speed_mps {
+            page.gauge("arterial_detector_speed_meters_per_second", &labels, f64::from(speed_mps));
+        }
+    }
+}
+
+fn health(page: &mut Page, health: &Health) {
+    if let Some(watermark_ms) = health.watermark_ms {
+        page.gauge("arterial_analytics_watermark_timestamp_seconds", &[], watermark_ms as f64 / 1_000.0);
+    }
+    page.counter("arterial_analytics_positions_total", &[], health.engine.positions as f64);
+    page.counter("arterial_analytics_late_positions_total", &[], health.engine.late as f64);
+    let m = health.matching;
+    let fates = [
+        ("placed", m.placed),
+        ("off_network", m.off_network),
+        ("in_junction", m.in_junction),
+        ("too_late", m.too_late),
+        ("same_moment", m.same_moment),
+        ("step_counted", m.steps),
+        ("step_gap", m.gaps),
+        ("step_jump", m.jumps),
+        ("step_break", m.breaks),
+    ];
+    for (outcome, n) in fates {
+        page.gauge("arterial_analytics_fixes", &[("outcome", outcome)], n as f64);
+    }
+    page.gauge("arterial_analytics_next_block", &[], health.next_block as f64);
+    page.gauge("arterial_analytics_vehicles", &[], health.vehicles as f64);
+}
+
+/// A page under construction: one list of series a family.
+#[derive(Default)]
+struct Page {
+    series: [Vec<Metric>; FAMILIES.len()],
+}
+
+impl Page {
+    fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value);
+        let mut metric = Metric::default();
+        metric.set_gauge(gauge);
+        self.push(name, labels, metric);
+    }
+
+    fn counter(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        let mut metric = Metric::default();
+        metric.set_counter(counter);
+        self.push(name, labels, metric);
+    }
+
+    fn push(&mut self, name: &str, labels: &[(&str, &str)], mut metric: Metric) {
+        let family = FAMILIES.iter().position(|f| f.0 == name).expect("every name is in FAMILIES");
+        let pairs = labels.iter().map(|&(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.into());
+            pair.set_value(value.into());
+            pair
+        });
+        metric.set_label(pairs.collect());
+        self.series[family].push(metric);
+    }
+
+    fn families(self) -> Vec<MetricFamily> {
+        let named = FAMILIES.iter().zip(self.series).filter(|(_, series)| !series.is_empty());
+        named
+            .map(|(&(name, help), series)| {
+                let mut family = MetricFamily::default();
+                family.set_name(name.into());
+                family.set_help(help.into());
+                let counts = name.ends_with("_total");
+                family.set_field_type(if counts { MetricType::COUNTER } else { MetricType::GAUGE });
+                family.set_metric(series);
+                family
+            })
+            .collect()
+    }
+}

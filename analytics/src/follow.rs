@@ -1,0 +1,222 @@
+//! The thread that tails the spool and ticks: the only place of analytics that reads the wall clock.
+//!
+//! Upstream: `ingest::spool`. Downstream: [`crate::export`] and [`crate::http`] watch what is published here.
+//! The clock says how old a figure is and when to stop publishing; it decides no metric.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ingest::gate::Fates;
+use ingest::spool::{BlockNumber, Reader, SpoolError};
+use roads::Network;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{DetectorReading, Engine, EngineConfig, EngineCounts};
+use crate::matching::MatchCounts;
+use crate::metric::traffic::{TrafficQuery, WindowMetrics};
+use crate::metric::window::Window;
+use crate::snapshot::Snapshot;
+
+/// Time between two ticks of the wall clock.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Pause before looking at the spool again when it had nothing new.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// Most blocks counted in between two looks at the clock, so that a long backlog still ticks.
+const BLOCKS_PER_TURN: usize = 64;
+
+/// Where the newest figures are watched.
+pub type Watch = watch::Receiver<Arc<Published>>;
+
+/// What the fates at ingest are asked from, where ingest runs in the same process.
+pub type FatesSource = Arc<dyn Fn() -> Fates + Send + Sync>;
+
+/// The state of analytics itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Health {
+    pub watermark_ms: Option<i64>,
+    pub engine: EngineCounts,
+    pub matching: MatchCounts,
+    pub next_block: u64,
+    pub vehicles: usize,
+    /// Whether the spool had nothing more to give at the last tick.
+    pub caught_up: bool,
+}
+
+/// Everything that one tick publishes.
+#[derive(Clone, Default)]
+pub struct Published {
+    /// One a window, in the order of [`Window::ALL`]; empty before the first tick.
+    pub windows: Vec<Arc<Snapshot>>,
+    pub detectors: Arc<BTreeMap<String, DetectorReading>>,
+    pub health: Health,
+    /// Why nothing more is read, when the spool cannot be read.
+    pub fault: Option<String>,
+}
+
+impl Published {
+    /// The snapshot of one window.
+    pub fn window(&self, window: Window) -> Option<&Arc<Snapshot>> {
+        self.windows.iter().find(|s| s.window == window)
+    }
+
+    /// The snapshots of all windows.
+    pub fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        self.windows.iter().map(AsRef::as_ref)
+    }
+}
+
+/// A running analytics thread.
+pub struct Follower {
+    watch: Watch,
+    engine: Arc<Mutex<Engine>>,
+    thread: JoinHandle<()>,
+}
+
+/// What a follower is told.
+pub struct FollowConfig {
+    /// The spool's folder.
+    pub spool: PathBuf,
+    pub engine: EngineConfig,
+    pub fates: Option<FatesSource>,
+}
+
+impl Follower {
+    /// Starts to follow the spool from its oldest block.
+    ///
+    /// # Errors
+    /// [`SpoolError`] when the spool cannot be opened.
+    ///
+    /// # Panics
+    /// When the operating system gives no thread.
+    pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
+        let reader = Reader::open(&config.spool, BlockNumber(0))?;
+        let engine = Arc::new(Mutex::new(Engine::new(Arc::clone(&network), config.engine)));
+        let (publish, watch) = watch::channel(Arc::new(Published::default()));
+        let query = TrafficQuery::new(&network).expect("three columns of one length make a table");
+        let tail = Tail {
+            reader,
+            engine: Arc::clone(&engine),
+            query,
+            fates: config.fates,
+            publish,
+            health: Health::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("analytics".into())
+            .spawn(move || tail.run(&stop))
+            .expect("the operating system gives one thread");
+        Ok(Self { watch, engine, thread })
+    }
+
+    /// Where the newest figures are watched.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// The engine itself, for what a snapshot does not hold (cells).
+    pub fn engine(&self) -> Arc<Mutex<Engine>> {
+        Arc::clone(&self.engine)
+    }
+
+    /// Waits for the thread to end after its token was cancelled.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the analytics thread ended by a panic");
+        }
+    }
+}
+
+/// Locks the engine. A panic inside it ends its thread, and what it holds is still the last whole batch.
+pub fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Tail {
+    reader: Reader,
+    engine: Arc<Mutex<Engine>>,
+    query: TrafficQuery,
+    fates: Option<FatesSource>,
+    publish: watch::Sender<Arc<Published>>,
+    health: Health,
+}
+
+impl Tail {
+    fn run(mut self, stop: &CancellationToken) {
+        let (mut ticked, mut fed) = (now(), now());
+        let mut stale = true;
+        while !stop.is_cancelled() {
+            match self.read() {
+                Ok(0) => {
+                    self.health.caught_up = true;
+                    std::thread::sleep(IDLE);
+                }
+                Ok(blocks) => {
+                    self.health.caught_up = blocks < BLOCKS_PER_TURN;
+                    (fed, stale) = (now(), false);
+                }
+                Err(fault) => {
+                    tracing::error!(%fault, "analytics stops: the spool cannot be read");
+                    self.tick(true, Some(fault.to_string()));
+                    return;
+                }
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = now();
+                let longest = Duration::from_secs(u64::from(Window::FiveMinutes.seconds()));
+                stale = stale || fed.elapsed() >= longest.min(Duration::from_secs(60));
+                self.tick(stale, None);
+            }
+        }
+        self.tick(stale, None);
+    }
+
+    /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
+    fn read(&mut self) -> Result<usize, SpoolError> {
+        for done in 0..BLOCKS_PER_TURN {
+            let Some((number, batch)) = self.reader.next()? else { return Ok(done) };
+            lock(&self.engine).apply(&batch);
+            self.health.next_block = number.0 + 1;
+        }
+        Ok(BLOCKS_PER_TURN)
+    }
+
+    /// Publishes the figures of every window; none of them when nothing arrived for a minute.
+    fn tick(&mut self, stale: bool, fault: Option<String>) {
+        let published_ms = wall_ms();
+        let fates = self.fates.as_ref().map(|ask| ask());
+        let engine = lock(&self.engine);
+        let total = engine.network().segments().len();
+        let snapshot = |window: Window| {
+            let span = engine.newest_ms().map(|newest| window.ending(newest));
+            let metrics = match span.filter(|_| !stale) {
+                Some(span) => self.query.run(engine.store(), span).expect("the query is fixed and runs in the tests"),
+                None => WindowMetrics::default(),
+            };
+            Arc::new(Snapshot::new(window, span, &metrics, total, published_ms, fates.clone()))
+        };
+        let windows = Window::ALL.map(snapshot).to_vec();
+        self.health.watermark_ms = engine.watermark_ms();
+        self.health.engine = engine.counts();
+        self.health.matching = engine.match_counts();
+        self.health.vehicles = engine.vehicles();
+        let detectors = Arc::new(engine.detectors().clone());
+        drop(engine);
+        self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "ticks are of the wall clock; no metric depends on them")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the age of a figure is told beside it; no metric depends on it")]
+fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}

@@ -1,0 +1,192 @@
+//! API, live frames, metrics page and dashboard over HTTP.
+//!
+//! Upstream: what [`crate::follow`] publishes. Downstream: browsers, Prometheus, anybody's scripts.
+//!
+//! | path | gives |
+//! |---|---|
+//! | `/api/v1/network` | the segments with their geometry, columns |
+//! | `/api/v1/snapshot?window=60` | the newest figures of one window |
+//! | `/api/v1/live?window=60` | WebSocket: the same at every tick |
+//! | `/api/v1/cells.csv` | the cells that are still kept, as `arterial analyze` writes them |
+//! | `/metrics` | Prometheus |
+//! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
+//! | anything else | the dashboard's files |
+
+mod live;
+mod network;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use prometheus::{Encoder, Registry, TextEncoder};
+use roads::Network;
+use serde::Deserialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+
+use crate::engine::Engine;
+use crate::follow::{Published, Watch, lock};
+use crate::metric::window::Window;
+use crate::output;
+
+/// Only our own files, no inline script, no other origin.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+     worker-src 'self' blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Whether something else that this process runs (ingest) is ready; the reason if not.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the server needs.
+#[derive(Clone)]
+pub struct Api {
+    pub city: String,
+    pub watch: Watch,
+    pub engine: Arc<Mutex<Engine>>,
+    pub registry: Registry,
+    pub also_ready: Option<Readiness>,
+    /// Ends every live connection.
+    pub stop: CancellationToken,
+}
+
+#[derive(Clone)]
+struct Server {
+    api: Api,
+    network_json: Bytes,
+}
+
+/// All routes. The network is encoded once, here.
+pub fn router(api: Api, network: &Network) -> Router {
+    let network_json = Bytes::from(network::encode(&api.city, network).to_string());
+    let server = Server { api, network_json };
+    Router::new()
+        .route("/api/v1/network", get(network_route))
+        .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/live", get(live::route))
+        .route("/api/v1/cells.csv", get(cells))
+        .route("/api/{*rest}", get(unknown_api))
+        .route("/metrics", get(metrics))
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(ready))
+        .with_state(server)
+        .merge(dashboard())
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(secure))
+}
+
+/// Whether the dashboard was built into this binary.
+pub fn has_dashboard() -> bool {
+    cfg!(dashboard_built)
+}
+
+fn dashboard() -> Router {
+    memory_serve::load!()
+        .index_file(Some("/index.html"))
+        .html_cache_control(memory_serve::CacheControl::NoCache)
+        .cache_control(memory_serve::CacheControl::Long)
+        .into_router()
+}
+
+/// An answer that says what was wrong.
+fn fault(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, axum::Json(json!({ "error": { "code": code, "message": message } }))).into_response()
+}
+
+#[derive(Deserialize)]
+struct WindowQuery {
+    window: Option<u32>,
+}
+
+impl WindowQuery {
+    fn window(&self) -> Result<Window, Response> {
+        let seconds = self.window.unwrap_or(Window::OneMinute.seconds());
+        Window::from_seconds(seconds).ok_or_else(|| {
+            let message = format!("there is no window of {seconds} s; ask for 60 or 300");
+            fault(StatusCode::BAD_REQUEST, "unknown_window", &message)
+        })
+    }
+}
+
+async fn network_route(State(server): State<Server>) -> Response {
+    json_bytes(server.network_json)
+}
+
+async fn snapshot(State(server): State<Server>, Query(query): Query<WindowQuery>) -> Response {
+    let window = match query.window() {
+        Ok(window) => window,
+        Err(response) => return response,
+    };
+    let published = server.api.watch.borrow().clone();
+    match published.window(window) {
+        Some(snapshot) => json_bytes(snapshot.full_json.clone()),
+        None => fault(StatusCode::SERVICE_UNAVAILABLE, "starting", "the first figures come within a second or two"),
+    }
+}
+
+async fn cells(State(server): State<Server>) -> Response {
+    let engine = Arc::clone(&server.api.engine);
+    let csv = tokio::task::spawn_blocking(move || {
+        let engine = lock(&engine);
+        let mut csv = Vec::new();
+        output::write_csv(&mut csv, engine.network(), &engine.store().sorted_rows()).map(|()| csv)
+    });
+    match csv.await {
+        Ok(Ok(csv)) => ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response(),
+        Ok(Err(_)) | Err(_) => fault(StatusCode::INTERNAL_SERVER_ERROR, "cells", "the cells could not be written"),
+    }
+}
+
+async fn unknown_api(request: Request) -> Response {
+    let message = format!("{} is no path of this API; see /api/v1/network, /api/v1/snapshot", request.uri().path());
+    fault(StatusCode::NOT_FOUND, "not_found", &message)
+}
+
+async fn metrics(State(server): State<Server>) -> Response {
+    let mut page = Vec::new();
+    let encoder = TextEncoder::new();
+    match encoder.encode(&server.api.registry.gather(), &mut page) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], page).into_response(),
+        Err(e) => fault(StatusCode::INTERNAL_SERVER_ERROR, "metrics", &e.to_string()),
+    }
+}
+
+async fn ready(State(server): State<Server>) -> Response {
+    let published = server.api.watch.borrow().clone();
+    let reasons = not_ready(&published, server.api.also_ready.as_ref());
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
+
+fn not_ready(published: &Published, also: Option<&Readiness>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if published.windows.is_empty() {
+        reasons.push("the first figures are not there yet".to_owned());
+    }
+    if !published.health.caught_up {
+        reasons.push("analytics is still reading what the spool held at the start".to_owned());
+    }
+    reasons.extend(published.fault.clone());
+    if let Some(Err(reason)) = also.map(|ask| ask()) {
+        reasons.push(reason);
+    }
+    reasons
+}
+
+fn json_bytes(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], body).into_response()
+}
+
+async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

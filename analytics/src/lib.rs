@@ -1,0 +1,30 @@
+//! Durable batches → matched contributions → cells → congestion metrics, served and exported.
+//!
+//! Upstream: the spool of `ingest`, or a recording through the same gate. Downstream: Prometheus, the HTTP
+//! API, the dashboard, files. The wall clock decides no metric: only [`follow`] reads it, to say how old a
+//! figure is and to stop publishing when nothing arrives any more.
+//!
+//! In reading order, the way of the data:
+//! - [`matching`]: positions → drives over segments
+//! - [`cell`]: a drive → contributions to cells (segment × 10 s)
+//! - [`pane`]: the cells that can still change
+//! - [`engine`]: batches in, panes up to date, what was late or lost on the way
+//! - [`metric`]: a window of panes → metrics, by polars
+//! - [`snapshot`]: one tick's figures, encoded once for every reader
+//! - [`follow`]: the thread that tails the spool and ticks
+//! - [`export`]: Prometheus
+//! - [`http`]: API, live frames, dashboard
+//! - [`output`]: cells as CSV and Parquet
+
+pub mod cell;
+pub mod engine;
+pub mod export;
+pub mod follow;
+pub mod http;
+pub mod matching;
+pub mod metric;
+pub mod output;
+pub mod pane;
+pub mod snapshot;
+
+pub use engine::{Engine, EngineConfig};

@@ -1,0 +1,195 @@
+//! `arterial analyze`: recordings straight to cells, through the same gate, matcher and pane store as live.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use analytics::matching::{MatchConfig, MatchCounts};
+use analytics::{Engine, EngineConfig, output};
+use anyhow::{Context, bail};
+use events::codec::Refused;
+use events::foreign::Record;
+use events::{Event, TimeMs};
+use ingest::batch::Batch;
+use ingest::dead_letter::DeadLetter;
+use ingest::gate::{Gate, GateConfig, Outcome};
+use ingest::pseudonym::Pseudonyms;
+
+use crate::input::InputArgs;
+use crate::{network, progress};
+
+/// Turn recordings straight into cells, without a broker
+///
+/// Example: arterial analyze tracks.csv.gz --format csv
+/// --columns 'id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh' --network athens.osm.pbf --out cells.csv
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    network: network::NetworkArg,
+    /// Where the cells go: a name that ends in .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Take the street that a SUMO recording names in place of matching the position
+    #[arg(long)]
+    trust_edge: bool,
+    /// Farther from every segment than this, a position is off the network
+    #[arg(long, value_name = "METRES", default_value_t = MatchConfig::default().radius_m)]
+    radius_m: f64,
+    /// Where every rejected line goes with its reason, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+}
+
+/// Rows taken in before they are counted.
+const BATCH_ROWS: usize = 50_000;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    args.input.format()?;
+    let bytes = args.input.bytes()?;
+    let network = Arc::new(network::load(&args.network)?);
+    let matching = MatchConfig { trust_edge: args.trust_edge, radius_m: args.radius_m, ..MatchConfig::default() };
+    let mut analysis = Analysis {
+        engine: Engine::new(Arc::clone(&network), EngineConfig::whole(matching)),
+        // Nothing of these pseudonyms is kept: the output has counts only.
+        gate: Gate::new(GateConfig { duplicates_max: 50_000_000, ..GateConfig::default() }, Pseudonyms::new([0; 32])),
+        batch: Batch::default(),
+        rejects: args
+            .rejects
+            .as_deref()
+            .map(File::create)
+            .transpose()
+            .context("cannot write --rejects")?
+            .map(BufWriter::new),
+        extent: Extent::default(),
+    };
+    let bar = progress::bytes(bytes);
+    for path in &args.input.files {
+        for record in args.input.records(path, &bar)? {
+            analysis.take(record.with_context(|| format!("{}", path.display()))?)?;
+        }
+    }
+    bar.finish_and_clear();
+    analysis.count();
+    if let Some(rejects) = &mut analysis.rejects {
+        rejects.flush().context("cannot write --rejects")?;
+    }
+    let counts = analysis.engine.match_counts();
+    analysis.extent.check(&network, counts, args.radius_m)?;
+    let rows = analysis.engine.store().sorted_rows();
+    output::write(&args.out, &network, &rows)?;
+    report(&analysis, counts, rows.len(), args)
+}
+
+struct Analysis {
+    engine: Engine,
+    gate: Gate,
+    batch: Batch,
+    rejects: Option<BufWriter<File>>,
+    extent: Extent,
+}
+
+impl Analysis {
+    fn take(&mut self, record: Record) -> anyhow::Result<()> {
+        match record {
+            Record::Message { topic, payload, received } => {
+                let mut refused = Vec::new();
+                // Without a receive time there is no clock to be ahead of.
+                let received = received.unwrap_or(TimeMs(i64::MAX / 2));
+                self.gate.message(&topic, &payload, received, &mut self.batch, &mut refused);
+                for no in refused {
+                    self.reject(&topic, received, &no)?;
+                }
+            }
+            Record::Event(event) => {
+                let (received, source) = (event.time(), event.source().to_owned());
+                let place = format!("{event:?}");
+                if let Event::Position(p) = &event {
+                    self.extent.add(p.at.lon_deg(), p.at.lat_deg());
+                }
+                if let Outcome::Rejected(reject) = self.gate.event(event, received, &mut self.batch) {
+                    self.reject(&source, received, &Refused { reject, payload: place.into_bytes() })?;
+                }
+            }
+            Record::Unreadable { line, reject, raw } => {
+                self.gate.refuse(&reject);
+                self.reject(&format!("line {line}"), TimeMs(0), &Refused { reject, payload: raw })?;
+            }
+        }
+        if self.batch.len() >= BATCH_ROWS {
+            self.count();
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, topic: &str, received: TimeMs, refused: &Refused) -> anyhow::Result<()> {
+        let Some(file) = &mut self.rejects else { return Ok(()) };
+        let letter = DeadLetter::new(topic, received, refused);
+        writeln!(file, "{}", serde_json::to_string(&letter)?).context("cannot write --rejects")
+    }
+
+    fn count(&mut self) {
+        for (lon, lat) in self.batch.positions.lon_deg.iter().zip(&self.batch.positions.lat_deg) {
+            self.extent.add(*lon, *lat);
+        }
+        self.engine.apply(&self.batch);
+        self.batch.clear();
+    }
+}
+
+/// Where the positions were: west, south, east, north, degrees.
+#[derive(Default)]
+struct Extent(Option<[f64; 4]>);
+
+impl Extent {
+    fn add(&mut self, lon: f64, lat: f64) {
+        let [w, s, e, n] = self.0.unwrap_or([lon, lat, lon, lat]);
+        self.0 = Some([w.min(lon), s.min(lat), e.max(lon), n.max(lat)]);
+    }
+
+    /// A network of another place is an error, one of a part of it a warning.
+    fn check(&self, network: &roads::Network, counts: MatchCounts, radius_m: f64) -> anyhow::Result<()> {
+        let (Some([w, s, e, n]), off) = (self.0, counts.off_network) else { return Ok(()) };
+        let seen = counts.placed + counts.in_junction + off;
+        let [nw, ns, ne, nn] = network.bbox();
+        let places = format!(
+            "the network covers {nw:.4} to {ne:.4} °E, {ns:.4} to {nn:.4} °N, the positions {w:.4} to {e:.4} °E, {s:.4} to {n:.4} °N"
+        );
+        if seen == off {
+            bail!(
+                "none of {seen} positions lies within {radius_m} m of the network `{}`: {places}; give the network of the same place",
+                network.name()
+            );
+        }
+        if off * 2 > seen {
+            tracing::warn!("{off} of {seen} positions are off the network: {places}");
+        }
+        Ok(())
+    }
+}
+
+fn report(analysis: &Analysis, m: MatchCounts, cells: usize, args: &Args) -> anyhow::Result<()> {
+    let f = analysis.gate.fates();
+    let reasons: Vec<String> =
+        f.rejected.iter().filter(|r| *r.1 > 0).map(|(reason, n)| format!("{} {n}", reason.name())).collect();
+    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "events    received {} = accepted {} + duplicate {} + rejected {}{why}",
+        f.received,
+        f.accepted,
+        f.duplicate,
+        f.rejected_total()
+    )?;
+    writeln!(
+        out,
+        "positions placed {}, off the network {}, inside junctions {}, too late {}",
+        m.placed, m.off_network, m.in_junction, m.too_late
+    )?;
+    writeln!(out, "steps     counted {}; not counted: gap {}, jump {}, break {}", m.steps, m.gaps, m.jumps, m.breaks)?;
+    writeln!(out, "cells     {cells} → {}", args.out.display())?;
+    Ok(())
+}

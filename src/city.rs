@@ -1,0 +1,85 @@
+//! `arterial` alone: a simulated city, ingest as its own MQTT server, analytics and dashboard in one process.
+//!
+//! The parts talk as they do apart: the city publishes over MQTT, analytics reads the spool.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use analytics::EngineConfig;
+use analytics::follow::FollowConfig;
+use ingest::server::{self, ServerConfig};
+use ingest::{Ingest, IngestConfig};
+use prometheus::Registry;
+use roads::generate::{self, CityPlan};
+use sim::{CityConfig, PublishConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::analyse_live::{Service, fates_of, readiness_of};
+use crate::{listen, simulate};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    traffic: simulate::TrafficArgs,
+    /// Where devices connect
+    #[arg(long, env = "ARTERIAL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    mqtt_listen: SocketAddr,
+    /// Where API, dashboard and metrics are served
+    #[arg(long, env = "ARTERIAL_HTTP_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http_listen: SocketAddr,
+    /// Folder for the spool, dead letters and the secret of the pseudonyms
+    #[arg(long, env = "ARTERIAL_DATA_DIR", value_name = "DIR", default_value = "arterial-data")]
+    data: PathBuf,
+    /// Listen on addresses that other machines can reach
+    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE")]
+    allow_remote: bool,
+}
+
+/// The city in the topics and on the page.
+const CITY: &str = "demo";
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let mqtt = listen::bind(args.mqtt_listen, "--mqtt-listen", args.allow_remote).await?;
+    let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
+    let mqtt_address = mqtt.local_addr()?;
+    let network = Arc::new(generate::city(&CityPlan::default()));
+    let city = args.traffic.city(Arc::clone(&network))?;
+
+    let registry = Registry::new();
+    let ingest = Ingest::start(IngestConfig::new(&args.data), &registry)?;
+    let writer = ingest.writer();
+    let config = FollowConfig {
+        spool: ingest::start::spool_dir(&args.data),
+        engine: EngineConfig::live(),
+        fates: Some(fates_of(&writer)),
+    };
+    let also_ready = Some(readiness_of(ingest.ready()));
+    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready };
+
+    // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
+    let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());
+    let mut endpoint = tokio::spawn(server::serve(mqtt, writer, endpoint_stop.clone(), ServerConfig::default()));
+    let mut pages = tokio::spawn(service.serve(http, service_stop.clone()));
+    let connection = PublishConfig::new(mqtt_address.ip().to_string(), mqtt_address.port(), "arterial-city");
+    let mut traffic = tokio::spawn(simulate::publish(city, CityConfig::new(CITY), connection, stop.clone()));
+    tokio::select! {
+        ended = &mut traffic => ended??,
+        ended = &mut endpoint => ended??,
+        ended = &mut pages => ended??,
+    }
+    stop.cancel();
+    if !traffic.is_finished() {
+        traffic.await??;
+    }
+    endpoint_stop.cancel();
+    if !endpoint.is_finished() {
+        endpoint.await??;
+    }
+    tokio::task::spawn_blocking(move || ingest.stop()).await??;
+    service_stop.cancel();
+    if !pages.is_finished() {
+        pages.await??;
+    }
+    Ok(())
+}

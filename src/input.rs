@@ -1,0 +1,88 @@
+//! Recordings that a person names: formats, column maps, opening and unpacking.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use events::foreign::csv::ColumnMap;
+use events::foreign::{self, Format, ReadError, Record, compressed};
+use indicatif::ProgressBar;
+
+/// Formats of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatName {
+    /// Comma-separated values with a header; needs --columns
+    Csv,
+    /// HSL high-frequency positioning, as a recorder of its MQTT feed wrote it
+    Hfp,
+    /// SUMO floating-car data in XML with geographic coordinates
+    SumoFcd,
+}
+
+/// What to read, and how.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InputArgs {
+    /// Recordings; gzip and zstd are unpacked
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Format of the recordings
+    #[arg(long, value_enum)]
+    pub(crate) format: FormatName,
+    /// For csv: which of their columns is which of ours, `id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh`,
+    /// or a file with one such pair a line
+    #[arg(long, value_name = "MAP|FILE")]
+    pub(crate) columns: Option<String>,
+}
+
+impl InputArgs {
+    /// The format with its column map.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        match (self.format, self.columns.as_deref()) {
+            (FormatName::Hfp, None) => Ok(Format::Hfp),
+            (FormatName::SumoFcd, None) => Ok(Format::SumoFcd),
+            (FormatName::Csv, Some(map)) => Ok(Format::Csv(column_map(map)?)),
+            (FormatName::Csv, None) => bail!(
+                "csv needs --columns, such as --columns 'id=vehicle_id,time=timestamp,lon=longitude,lat=latitude,speed=speed:kmh'"
+            ),
+            (FormatName::Hfp | FormatName::SumoFcd, Some(_)) => bail!("--columns goes with --format csv only"),
+        }
+    }
+
+    /// Total size of the files, bytes, for the progress bar.
+    pub(crate) fn bytes(&self) -> anyhow::Result<u64> {
+        self.files.iter().map(|path| Ok(open(path)?.metadata().map_or(0, |m| m.len()))).sum()
+    }
+
+    /// The records of one file; `bar` moves with the bytes read.
+    pub(crate) fn records(
+        &self,
+        path: &Path,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Box<dyn Iterator<Item = Result<Record, ReadError>> + Send>> {
+        let counted: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(1 << 16, bar.wrap_read(open(path)?)));
+        let unpacked = compressed::decompressed(counted).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(foreign::read(&self.format()?, unpacked))
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    let file = File::open(path)
+        .with_context(|| format!("cannot open {}; check the name and the permissions", path.display()))?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        bail!("{} is a folder; name the files in it", path.display());
+    }
+    Ok(file)
+}
+
+fn column_map(text: &str) -> anyhow::Result<ColumnMap> {
+    let map = if text.contains('=') {
+        ColumnMap::parse(text)
+    } else {
+        let mut lines = String::new();
+        open(Path::new(text))?.read_to_string(&mut lines).with_context(|| format!("cannot read {text}"))?;
+        ColumnMap::parse_lines(&lines)
+    };
+    map.map_err(|e| anyhow::anyhow!("--columns: {e}"))
+}

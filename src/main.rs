@@ -1,0 +1,123 @@
+//! The command line of Arterial: one binary, one file a subcommand, and no logic.
+//!
+//! This is the only place that reads arguments, environment and files that a person names.
+//!
+//! | command | file | takes | gives |
+//! |---|---|---|---|
+//! | `arterial` | [`city`] | – | everything in one process, on a simulated city |
+//! | `arterial sim` | [`simulate`] | a network, a seed | events over MQTT |
+//! | `arterial replay` | [`replay`] | recordings | the same events over MQTT, with their own timing |
+//! | `arterial ingest` | [`take_in`] | MQTT | durable blocks in the spool |
+//! | `arterial analytics` | [`analyse_live`] | the spool | metrics, API, dashboard |
+//! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
+//! | `arterial network` | [`network`] | maps | the road network file |
+//! | `arterial health` | [`health`] | an address | whether that service is ready |
+
+mod analyse_live;
+mod analyze;
+mod broker;
+mod city;
+mod health;
+mod input;
+mod listen;
+mod network;
+mod progress;
+mod replay;
+mod simulate;
+mod take_in;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// City mobility telemetry over MQTT, turned into congestion numbers that say how sure they are.
+///
+/// Without a subcommand it runs everything in one process on a simulated city: open http://127.0.0.1:8080.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct Arterial {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    city: city::Args,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Simulate a city and publish it over MQTT
+    Sim(simulate::Args),
+    /// Publish recordings over MQTT, with their own timing
+    Replay(replay::Args),
+    /// Take MQTT messages in and store them durably
+    Ingest(take_in::Args),
+    /// Turn what ingest stored into metrics, API and dashboard
+    Analytics(analyse_live::Args),
+    /// Turn recordings straight into cells, without a broker
+    Analyze(analyze::Args),
+    /// Import, generate or inspect a road network
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Ask a running service whether it is ready; exits with 0 if so
+    Health(health::Args),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arterial::parse();
+    let filter = EnvFilter::try_from_env("ARTERIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence: the error and what caused it, in one line.
+            eprintln!("arterial: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arterial) -> anyhow::Result<()> {
+    match arguments.command {
+        None => asynchronous(|stop| city::run(arguments.city, stop)),
+        Some(Command::Sim(args)) => asynchronous(|stop| simulate::run(args, stop)),
+        Some(Command::Replay(args)) => asynchronous(|stop| replay::run(args, stop)),
+        Some(Command::Ingest(args)) => asynchronous(|stop| take_in::run(args, stop)),
+        Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
+        Some(Command::Analyze(args)) => analyze::run(&args),
+        Some(Command::Network(command)) => network::run(command),
+        Some(Command::Health(args)) => health::run(&args),
+    }
+}
+
+/// Runs a service until it ends by itself or is asked to stop (Ctrl-C, SIGTERM).
+fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
+    service: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        service(stop).await
+    })
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+        }
+    }
+    tracing::info!("stopping: what was received is being stored; press Ctrl-C again to give up waiting");
+    stop.cancel();
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(130);
+    }
+}

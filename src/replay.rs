@@ -1,0 +1,138 @@
+//! `arterial replay`: recordings over MQTT, with their own timing.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use events::TimeMs;
+use sim::publish::{PublishConfig, PublishCounters, Publisher};
+use sim::replay::{ReplayConfig, ReplayProgress, ReplayReport, replay};
+use sim::{PublishReport, Speed};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Account, HostPort};
+use crate::input::InputArgs;
+use crate::progress;
+
+/// Publish recordings over MQTT, with their own timing
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// How fast: a factor of the recording's own time, or `max`
+    #[arg(long, env = "ARTERIAL_SPEED", default_value = "1")]
+    speed: Speed,
+    /// The MQTT server: `arterial ingest`, or a broker
+    #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    broker: HostPort,
+    #[command(flatten)]
+    account: Account,
+    /// City in the topic of observations that have no topic of their own
+    #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
+    city: String,
+    /// Leave out what is before this time (RFC 3339, or seconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Option<TimeMs>,
+    /// Leave out what is at this time or after it
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<TimeMs>,
+    /// How long an MQTT server that does not answer is tried
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    give_up_after_s: u64,
+}
+
+fn parse_time(text: &str) -> Result<TimeMs, String> {
+    TimeMs::parse(text).map_err(|e| e.detail)
+}
+
+/// How often the progress line is renewed.
+const REFRESH: Duration = Duration::from_millis(200);
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let format = args.input.format()?;
+    let bar = progress::line();
+    let mut files = Vec::new();
+    for path in &args.input.files {
+        files.push((path.display().to_string(), args.input.records(path, &bar)?));
+    }
+    let id = format!("arterial-replay-{}", std::process::id());
+    let connection = PublishConfig {
+        credentials: args.account.login(),
+        connect_within: Duration::from_secs(args.give_up_after_s),
+        ..PublishConfig::new(&args.broker.host, args.broker.port, id)
+    };
+    let mut publisher = Publisher::connect(connection).await.with_context(|| {
+        format!(
+            "the broker at {}:{} cannot be used; start `arterial ingest` or the broker first",
+            args.broker.host, args.broker.port
+        )
+    })?;
+    let config =
+        ReplayConfig { speed: args.speed, from: args.from, to: args.to, ..ReplayConfig::new(&args.city, &format) };
+    let counters = publisher.counters();
+    let mut ended = false;
+    for (name, records) in files {
+        let shown = ReplayProgress::default();
+        let work = replay(records, config.clone(), &mut publisher, &shown, stop.clone());
+        tokio::pin!(work);
+        let report = loop {
+            tokio::select! {
+                report = &mut work => break report.with_context(|| name.clone())?,
+                () = tokio::time::sleep(REFRESH) => bar.set_message(line(&name, &shown, &counters)),
+            }
+        };
+        report_file(&name, &report)?;
+        if let Some(broken) = report.broken {
+            ended = true;
+            bar.println(format!("{name}: {broken}"));
+        }
+        if report.cancelled {
+            break;
+        }
+    }
+    let done = publisher.finish().await?;
+    bar.finish_and_clear();
+    summary(&done)?;
+    if ended {
+        bail!("a recording broke off; what came before it was published");
+    }
+    Ok(())
+}
+
+fn line(name: &str, shown: &ReplayProgress, counters: &PublishCounters) -> String {
+    format!(
+        "{name}: {} published, {} acknowledged, {} unsent, {} unreadable, at {}",
+        shown.published(),
+        counters.acked(),
+        counters.unsent(),
+        shown.unreadable(),
+        shown.last_time().rfc3339()
+    )
+}
+
+fn report_file(name: &str, report: &ReplayReport) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let span = match (report.first, report.last) {
+        (Some(first), Some(last)) => format!(", {} to {}", first.rfc3339(), last.rfc3339()),
+        (_, _) => String::new(),
+    };
+    writeln!(
+        out,
+        "{name}: {} messages and {} observations published, {} left out, {} unreadable{span}",
+        report.messages, report.events, report.left_out, report.unreadable
+    )?;
+    for (line, reject) in &report.unreadable_lines {
+        writeln!(out, "  line {line}: {reject}")?;
+    }
+    Ok(())
+}
+
+fn summary(done: &PublishReport) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "sent {}, acknowledged {}, heard by nobody {}, refused {}",
+        done.sent, done.acked, done.unheard, done.refused
+    )?;
+    Ok(())
+}

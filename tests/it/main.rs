@@ -1,0 +1,20 @@
+//! The whole, from outside: the real binary, real brokers, real Prometheus, real recordings.
+//!
+//! - [`recordings`]: `arterial analyze` against what the recordings themselves say
+//! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
+//! - [`city`]: the default command becomes a live city
+//! - [`processes`]: four processes and Prometheus
+//! - [`bad_input`]: one clear sentence for everything that goes wrong
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "these are tests: they fail loudly and wait with deadlines"
+)]
+
+mod bad_input;
+mod city;
+mod pipeline;
+mod processes;
+mod recordings;
+mod support;

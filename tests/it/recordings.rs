@@ -1,0 +1,139 @@
+//! `arterial analyze` over real recordings, held against figures computed here from the same files, independently.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufReader;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use quick_xml::events::Event;
+
+use crate::support::{arterial, recordings, run};
+
+/// Columns of an analysed file by source id and minute: metres, seconds.
+type ByMinute = BTreeMap<(String, i64), (f64, f64)>;
+
+fn by_minute(cells: &Path) -> ByMinute {
+    let mut sums = ByMinute::new();
+    let mut rows = csv::Reader::from_path(cells).unwrap();
+    let expected = ["segment", "source_id", "pane_start_ms", "distance_m", "time_s", "vehicles", "events"];
+    assert_eq!(rows.headers().unwrap(), expected.as_slice());
+    for row in rows.records().map(Result::unwrap) {
+        let number = |i: usize| row[i].parse::<f64>().unwrap();
+        let sum = sums.entry((row[1].to_owned(), number(2) as i64 / 60_000)).or_default();
+        (sum.0, sum.1) = (sum.0 + number(3), sum.1 + number(4));
+    }
+    sums
+}
+
+/// Haversine, written again: the test must not take the code's word for it.
+fn metres(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let (lat1, lat2) = (a.1.to_radians(), b.1.to_radians());
+    let h =
+        ((lat2 - lat1) / 2.0).sin().powi(2) + lat1.cos() * lat2.cos() * ((b.0 - a.0).to_radians() / 2.0).sin().powi(2);
+    2.0 * 6_371_008.8 * h.sqrt().asin()
+}
+
+#[test]
+fn athens_keeps_the_metres_and_seconds_of_the_file() {
+    let Some(data) = recordings() else { return };
+    let tracks = data.join("athens-pneuma/pneuma_athens_1hz.csv.gz");
+    let mut by_vehicle: HashMap<String, Vec<(f64, (f64, f64))>> = HashMap::new();
+    let mut rows = csv::Reader::from_reader(GzDecoder::new(std::fs::File::open(&tracks).unwrap()));
+    for row in rows.records().map(Result::unwrap) {
+        let clock = row[4].split(' ').nth(1).unwrap();
+        let parts: Vec<f64> = clock.split(':').map(|p| p.parse().unwrap()).collect();
+        let place = (row[1].parse().unwrap(), row[2].parse().unwrap());
+        by_vehicle.entry(row[0].to_owned()).or_default().push((parts[0] * 3_600.0 + parts[1] * 60.0 + parts[2], place));
+    }
+    let (mut file_m, mut file_s) = (0.0, 0.0);
+    for fixes in by_vehicle.values_mut() {
+        fixes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for step in fixes.windows(2) {
+            file_m += metres(step[0].1, step[1].1);
+            file_s += step[1].0 - step[0].0;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("cells.csv");
+    run(arterial()
+        .arg("analyze")
+        .arg(&tracks)
+        .args(["--format", "csv", "--columns", "id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh", "--network"])
+        .arg(data.join("athens-pneuma/athens_centre.osm.pbf"))
+        .arg("--out")
+        .arg(&out));
+    let (ours_m, ours_s) = by_minute(&out).values().fold((0.0, 0.0), |sum, c| (sum.0 + c.0, sum.1 + c.1));
+    println!("athens: {ours_m:.1} m of {file_m:.1} m, {ours_s:.1} s of {file_s:.1} s");
+    assert!((ours_m / file_m - 1.0).abs() <= 0.03, "{ours_m} m, the file says {file_m} m");
+    assert!((ours_s / file_s - 1.0).abs() <= 0.01, "{ours_s} s, the file says {file_s} s");
+}
+
+/// Mean speed by edge and minute where SUMO itself sampled at least 60 s.
+fn edge_speeds(edgedata: &Path) -> BTreeMap<(String, i64), f64> {
+    let file = std::fs::File::open(edgedata).unwrap();
+    let mut xml = quick_xml::Reader::from_reader(BufReader::new(GzDecoder::new(file)));
+    let (mut speeds, mut minute, mut buffer) = (BTreeMap::new(), 0, Vec::new());
+    loop {
+        let element = match xml.read_event_into(&mut buffer).unwrap() {
+            Event::Start(e) | Event::Empty(e) => e.into_owned(),
+            Event::Eof => return speeds,
+            _ => continue,
+        };
+        let value = |name: &str| {
+            let found = element.attributes().map(Result::unwrap).find(|a| a.key.as_ref() == name.as_bytes());
+            found.map(|a| String::from_utf8(a.value.to_vec()).unwrap())
+        };
+        let number = |name: &str| value(name).map(|v| v.parse::<f64>().unwrap());
+        match element.name().as_ref() {
+            b"interval" => minute = number("begin").unwrap() as i64 / 60,
+            b"edge" if number("sampledSeconds").unwrap() >= 60.0 => {
+                if let Some(speed) = number("speed") {
+                    speeds.insert((value("id").unwrap(), minute), speed);
+                }
+            }
+            _ => {}
+        }
+        buffer.clear();
+    }
+}
+
+fn bologna(data: &Path, extra: &[&str]) -> (f64, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("cells.csv");
+    run(arterial()
+        .arg("analyze")
+        .arg(data.join("sumo-bologna/fcd_1800_2400.xml.zst"))
+        .args(["--format", "sumo-fcd", "--network"])
+        .arg(data.join("sumo-bologna/bologna.net.xml.gz"))
+        .arg("--out")
+        .arg(&out)
+        .args(extra));
+    let ours = by_minute(&out);
+    let minutes = 1_800 / 60..2_400 / 60;
+    let sumo = edge_speeds(&data.join("sumo-bologna/edgedata.xml.gz"));
+    let mut differences: Vec<f64> = sumo
+        .iter()
+        .filter(|((_, minute), _)| minutes.contains(minute))
+        .map(|(key, speed)| ours.get(key).map_or(f64::INFINITY, |(m, s)| (m / s - speed).abs()))
+        .collect();
+    differences.sort_by(f64::total_cmp);
+    let missing = differences.iter().filter(|d| d.is_infinite()).count();
+    assert!(missing * 50 < differences.len(), "{missing} of {} edge-minutes have no cell", differences.len());
+    (differences[differences.len() / 2], differences.len())
+}
+
+#[test]
+fn bologna_from_positions_alone_agrees_with_sumos_own_means() {
+    let Some(data) = recordings() else { return };
+    let (median_mps, n) = bologna(&data, &[]);
+    println!("bologna, positions only: median difference {median_mps:.3} m/s over {n} edge-minutes");
+    assert!(n > 500 && median_mps <= 0.5, "{median_mps} m/s over {n}");
+}
+
+#[test]
+fn bologna_with_trusted_edges_agrees_closely() {
+    let Some(data) = recordings() else { return };
+    let (median_mps, n) = bologna(&data, &["--trust-edge"]);
+    println!("bologna, edges trusted: median difference {median_mps:.3} m/s over {n} edge-minutes");
+    assert!(n > 500 && median_mps <= 0.2, "{median_mps} m/s over {n}");
+}
