@@ -8,6 +8,7 @@ use analytics::follow::{FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
 use analytics::{EngineConfig, export};
 use anyhow::Context;
+use clap::builder::FalseyValueParser;
 use prometheus::Registry;
 use roads::Network;
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 20)]
     keep_minutes: u32,
     /// Listen on addresses that other machines can reach
-    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE")]
+    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
 
@@ -60,6 +61,9 @@ impl Service {
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { city, network, config, registry, also_ready } = self;
         let folder = config.spool.display().to_string();
+        if !config.spool.exists() {
+            tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
+        }
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use analytics::EngineConfig;
 use analytics::follow::FollowConfig;
+use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_DATA_DIR", value_name = "DIR", default_value = "arterial-data")]
     data: PathBuf,
     /// Listen on addresses that other machines can reach
-    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE")]
+    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::subscribe::{self, SubscribeConfig};
 use ingest::{Ingest, IngestConfig};
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_HTTP_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9465")]
     http_listen: SocketAddr,
     /// Listen on addresses that other machines can reach
-    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE")]
+    #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
 

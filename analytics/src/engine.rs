@@ -12,6 +12,7 @@ use roads::Network;
 
 use crate::cell::pane_start;
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
+use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 
 /// How far the watermark lags behind the newest event, milliseconds.
@@ -78,6 +79,7 @@ pub struct Engine {
     matcher: Matcher,
     store: PaneStore,
     keep_ms: Option<i64>,
+    oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
     counts: EngineCounts,
     detectors: BTreeMap<String, DetectorReading>,
@@ -91,6 +93,7 @@ impl Engine {
             network,
             store: PaneStore::default(),
             keep_ms: config.keep_ms,
+            oldest_ms: None,
             newest_ms: None,
             counts: EngineCounts::default(),
             detectors: BTreeMap::new(),
@@ -119,9 +122,12 @@ impl Engine {
         &self.store
     }
 
-    /// Event time of the newest position, milliseconds since 1970.
-    pub fn newest_ms(&self) -> Option<i64> {
-        self.newest_ms
+    /// The window that ends at the newest position; it does not begin before the first one, so that a rate is
+    /// never divided by time in which nobody was listening.
+    pub fn span(&self, window: Window) -> Option<Span> {
+        let (oldest_ms, newest_ms) = self.oldest_ms.zip(self.newest_ms)?;
+        let span = window.ending(newest_ms);
+        Some(Span { start_ms: span.start_ms.max(pane_start(oldest_ms)), ..span })
     }
 
     /// Panes that end at or before this are final. Never falls.
@@ -156,6 +162,7 @@ impl Engine {
         if self.watermark_ms().is_some_and(|watermark| time_ms < watermark) {
             self.counts.late += 1;
         }
+        self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
         self.newest_ms = Some(self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms)));
         let seen = Observed {
             vehicle: rows.vehicle[row],

@@ -32,15 +32,15 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 22] = [
+const FAMILIES: [(&str, &str); 23] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
     ),
     ("arterial_segment_speed_ratio", "Space-mean speed of a segment over its free-flow speed"),
     (
-        "arterial_segment_delay_vehicle_hours_per_hour",
-        "Vehicle-hours lost in an hour on a segment against free flow, clipped at 0 per minute",
+        "arterial_segment_delay_vehicle_seconds_per_second",
+        "Vehicle-seconds lost in a second (vehicle-hours in an hour) on a segment against free flow, clipped at 0 per minute",
     ),
     ("arterial_segment_vehicles", "Distinct vehicles seen on a segment in the window; never fewer than k"),
     ("arterial_segments_published", "Segments with a published speed"),
@@ -52,8 +52,8 @@ const FAMILIES: [(&str, &str); 22] = [
     ("arterial_city_speed_meters_per_second", "Vehicle-metres over vehicle-seconds of all segments"),
     ("arterial_city_travel_time_index", "Time spent over the time that the same distance takes at free flow"),
     (
-        "arterial_city_delay_vehicle_hours_per_hour",
-        "Vehicle-hours lost in an hour in the city, clipped at 0 per segment and minute",
+        "arterial_city_delay_vehicle_seconds_per_second",
+        "Vehicle-seconds lost in a second (vehicle-hours in an hour) in the city, clipped at 0 per segment and minute",
     ),
     ("arterial_city_vehicles", "Distinct vehicles seen in the window"),
     ("arterial_city_observed_length_ratio", "Length of the segments driven in the window over the length of all"),
@@ -65,6 +65,7 @@ const FAMILIES: [(&str, &str); 22] = [
     ("arterial_analytics_positions_total", "Positions counted in since the start"),
     ("arterial_analytics_late_positions_total", "Positions that came behind the watermark, counted all the same"),
     ("arterial_analytics_fixes", "Fixes and steps by what became of them"),
+    ("arterial_analytics_caught_up", "1 when everything that the spool holds is counted in"),
     ("arterial_analytics_next_block", "Number of the next block that is read from the spool"),
     ("arterial_analytics_vehicles", "Vehicles held in memory by the matcher"),
 ];
@@ -106,7 +107,7 @@ impl Traffic {
                 [("class", segment.class.name()), ("segment", id.as_str()), ("window", snapshot.window.label())];
             page.gauge("arterial_segment_speed_meters_per_second", &labels, s.speed_mps[i]);
             page.gauge("arterial_segment_speed_ratio", &labels, s.speed_ratio[i]);
-            page.gauge("arterial_segment_delay_vehicle_hours_per_hour", &labels, s.delay_veh_h_per_h[i]);
+            page.gauge("arterial_segment_delay_vehicle_seconds_per_second", &labels, s.delay_veh_h_per_h[i]);
             page.gauge("arterial_segment_vehicles", &labels, s.vehicles[i] as f64);
         }
         let window = [("window", snapshot.window.label())];
@@ -122,7 +123,7 @@ fn city(page: &mut Page, snapshot: &Snapshot) {
     let optional = [
         ("arterial_city_speed_meters_per_second", city.speed_mps),
         ("arterial_city_travel_time_index", city.travel_time_index),
-        ("arterial_city_delay_vehicle_hours_per_hour", city.delay_veh_h_per_h),
+        ("arterial_city_delay_vehicle_seconds_per_second", city.delay_veh_h_per_h),
     ];
     if city.vehicles >= crate::snapshot::K_LIVE {
         for (name, value) in optional {
@@ -171,6 +172,7 @@ fn health(page: &mut Page, health: &Health) {
     for (outcome, n) in fates {
         page.gauge("arterial_analytics_fixes", &[("outcome", outcome)], n as f64);
     }
+    page.gauge("arterial_analytics_caught_up", &[], f64::from(u8::from(health.caught_up)));
     page.gauge("arterial_analytics_next_block", &[], health.next_block as f64);
     page.gauge("arterial_analytics_vehicles", &[], health.vehicles as f64);
 }

@@ -193,7 +193,7 @@ impl Tail {
         let engine = lock(&self.engine);
         let total = engine.network().segments().len();
         let snapshot = |window: Window| {
-            let span = engine.newest_ms().map(|newest| window.ending(newest));
+            let span = engine.span(window);
             let metrics = match span.filter(|_| !stale) {
                 Some(span) => self.query.run(engine.store(), span).expect("the query is fixed and runs in the tests"),
                 None => WindowMetrics::default(),

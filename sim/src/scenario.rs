@@ -19,9 +19,9 @@ pub struct Scenario {
 }
 
 impl Default for Scenario {
-    /// 1,500 vehicles, Monday 2026-01-05 07:00 UTC.
+    /// 1,200 vehicles, which the demo city carries without gridlock, Monday 2026-01-05 07:00 UTC.
     fn default() -> Self {
-        Self { seed: 1, vehicles: 1_500, start: TimeMs(1_767_596_400_000) }
+        Self { seed: 1, vehicles: 1_200, start: TimeMs(1_767_596_400_000) }
     }
 }
 

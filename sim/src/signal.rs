@@ -1,7 +1,7 @@
 //! Fixed-time signals: which junctions have one, its groups, and what each group shows when.
 //!
-//! A junction has a signal when at least three streets of class residential or higher come in, one of them
-//! tertiary or higher. Streets that come in along one axis share a group. Upstream: the network. Downstream:
+//! A junction has a signal when at least three streets of class tertiary or higher come in: where a side street meets
+//! a main one, drivers sort it out themselves. Streets that come in along one axis share a group. Upstream: the network. Downstream:
 //! the world (who may go), the sensors (changes).
 
 use events::SignalState;
@@ -130,8 +130,7 @@ impl Signals {
 
 fn needs_signal(network: &Network, coming_in: &[SegmentIndex]) -> bool {
     let class = |s: &SegmentIndex| network.segment(*s).class;
-    coming_in.iter().filter(|s| class(s) <= RoadClass::Residential).count() >= 3
-        && coming_in.iter().any(|s| class(s) <= RoadClass::Tertiary)
+    coming_in.iter().filter(|s| class(s) <= RoadClass::Tertiary).count() >= 3
 }
 
 /// Groups streets by axis, main streets first; if all lie along one axis, each is its own group.

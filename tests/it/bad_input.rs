@@ -1,15 +1,17 @@
 //! One clear sentence and an exit code that is not 0 for everything that goes wrong.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::arterial;
+use crate::support::{Running, arterial};
 
 /// Runs a command that must fail, and gives its last line of error.
 fn refused(command: &mut Command) -> String {
-    let output = command.output().expect("the binary starts");
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{command:?} should have failed");
+    let said = tempfile::NamedTempFile::new().unwrap();
+    command.stdout(Stdio::null()).stderr(said.reopen().unwrap());
+    let status = Running::start(command).wait();
+    let error = std::fs::read_to_string(said.path()).unwrap();
+    assert!(!status.success(), "{command:?} should have failed");
     assert!(!error.contains("panicked"), "{error}");
     let last = error.lines().last().unwrap_or_default().to_owned();
     assert!(last.starts_with("arterial: "), "{command:?} said:\n{error}");
@@ -98,5 +100,7 @@ fn data_folders_that_cannot_be_written() {
     check(&refused(ingest.arg(file.join("below"))), &["file"]);
     let mut analytics = arterial();
     analytics.args(["analytics", "--network", "demo", "--http-listen", "127.0.0.1:0", "--data"]);
-    check(&refused(analytics.arg(folder.path().join("nothing"))), &["nothing"]);
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    std::fs::write(folder.path().join("data/spool"), "in the way").unwrap();
+    check(&refused(analytics.arg(folder.path().join("data"))), &["spool", "arterial ingest"]);
 }

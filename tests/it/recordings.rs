@@ -80,13 +80,13 @@ fn edge_speeds(edgedata: &Path) -> BTreeMap<(String, i64), f64> {
             _ => continue,
         };
         let value = |name: &str| {
-            let found = element.attributes().map(Result::unwrap).find(|a| a.key.as_ref() == name.as_bytes());
-            found.map(|a| String::from_utf8(a.value.to_vec()).unwrap())
+            let found = element.attributes().map(Result::unwrap).find(|a| a.key.as_ref() == name);
+            found.map(|a| a.value.into_owned())
         };
         let number = |name: &str| value(name).map(|v| v.parse::<f64>().unwrap());
         match element.name().as_ref() {
-            b"interval" => minute = number("begin").unwrap() as i64 / 60,
-            b"edge" if number("sampledSeconds").unwrap() >= 60.0 => {
+            "interval" => minute = number("begin").unwrap() as i64 / 60,
+            "edge" if number("sampledSeconds").unwrap() >= 60.0 => {
                 if let Some(speed) = number("speed") {
                     speeds.insert((value("id").unwrap(), minute), speed);
                 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything; a shared machine is slow at times.
@@ -59,10 +59,16 @@ impl Running {
         }
     }
 
+    /// Waits until the program ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        let what = format!("{} to end", self.name);
+        wait_for(&what, || self.child.try_wait().expect("a child can be waited for"))
+    }
+
     /// Asks the program to stop (SIGTERM) and waits; gives its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         run(Command::new("kill").arg("-TERM").arg(self.child.id().to_string()));
-        wait_for("the program to stop", || self.child.try_wait().expect("a child can be waited for")).code()
+        self.wait().code()
     }
 }
 

@@ -129,10 +129,10 @@ fn crossroads(approach_m: f64, lanes: u8) -> (Arc<roads::Network>, [SegmentIndex
     };
     let approach = street(0, 1, RoadClass::Primary, lanes);
     let exit = street(1, 2, RoadClass::Primary, lanes);
-    street(3, 1, RoadClass::Residential, 1);
-    street(1, 4, RoadClass::Residential, 1);
-    street(4, 1, RoadClass::Residential, 1);
-    street(1, 3, RoadClass::Residential, 1);
+    street(3, 1, RoadClass::Tertiary, 1);
+    street(1, 4, RoadClass::Tertiary, 1);
+    street(4, 1, RoadClass::Tertiary, 1);
+    street(1, 3, RoadClass::Tertiary, 1);
     (Arc::new(builder.build().unwrap()), [approach, exit])
 }
 
