@@ -104,13 +104,14 @@ struct WindowQuery {
 }
 
 impl WindowQuery {
-    fn window(&self) -> Result<Window, Response> {
-        let seconds = self.window.unwrap_or(Window::OneMinute.seconds());
-        Window::from_seconds(seconds).ok_or_else(|| {
-            let message = format!("there is no window of {seconds} s; ask for 60 or 300");
-            fault(StatusCode::BAD_REQUEST, "unknown_window", &message)
-        })
+    /// The window that was asked for, one minute when none was; `None` when there is none of that length.
+    fn window(&self) -> Option<Window> {
+        self.window.map_or(Some(Window::OneMinute), Window::from_seconds)
     }
+}
+
+fn no_such_window() -> Response {
+    fault(StatusCode::BAD_REQUEST, "unknown_window", "there is no window of that length; ask for 60 or 300 seconds")
 }
 
 async fn network_route(State(server): State<Server>) -> Response {
@@ -118,10 +119,7 @@ async fn network_route(State(server): State<Server>) -> Response {
 }
 
 async fn snapshot(State(server): State<Server>, Query(query): Query<WindowQuery>) -> Response {
-    let window = match query.window() {
-        Ok(window) => window,
-        Err(response) => return response,
-    };
+    let Some(window) = query.window() else { return no_such_window() };
     let published = server.api.watch.borrow().clone();
     match published.window(window) {
         Some(snapshot) => json_bytes(snapshot.full_json.clone()),

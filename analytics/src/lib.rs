@@ -12,7 +12,7 @@
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`follow`]: the thread that tails the spool and ticks
-//! - [`export`]: Prometheus
+//! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
 

@@ -9,6 +9,9 @@ use quick_xml::events::Event;
 
 use crate::support::{arterial, recordings, run};
 
+/// Seconds, then longitude and latitude.
+type TimedPlace = (f64, (f64, f64));
+
 /// Columns of an analysed file by source id and minute: metres, seconds.
 type ByMinute = BTreeMap<(String, i64), (f64, f64)>;
 
@@ -37,7 +40,7 @@ fn metres(a: (f64, f64), b: (f64, f64)) -> f64 {
 fn athens_keeps_the_metres_and_seconds_of_the_file() {
     let Some(data) = recordings() else { return };
     let tracks = data.join("athens-pneuma/pneuma_athens_1hz.csv.gz");
-    let mut by_vehicle: HashMap<String, Vec<(f64, (f64, f64))>> = HashMap::new();
+    let mut by_vehicle: HashMap<String, Vec<TimedPlace>> = HashMap::new();
     let mut rows = csv::Reader::from_reader(GzDecoder::new(std::fs::File::open(&tracks).unwrap()));
     for row in rows.records().map(Result::unwrap) {
         let clock = row[4].split(' ').nth(1).unwrap();

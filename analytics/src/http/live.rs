@@ -6,7 +6,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::response::Response;
 
-use super::{Server, WindowQuery};
+use super::{Server, WindowQuery, no_such_window};
 use crate::follow::Watch;
 use crate::metric::window::Window;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,9 @@ pub(super) async fn route(
     Query(query): Query<WindowQuery>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    match query.window() {
-        Ok(window) => {
-            let (watch, stop) = (server.api.watch.clone(), server.api.stop.clone());
-            upgrade.on_upgrade(move |socket| send_frames(socket, watch, window, stop))
-        }
-        Err(response) => response,
-    }
+    let Some(window) = query.window() else { return no_such_window() };
+    let (watch, stop) = (server.api.watch.clone(), server.api.stop.clone());
+    upgrade.on_upgrade(move |socket| send_frames(socket, watch, window, stop))
 }
 
 async fn send_frames(mut socket: WebSocket, mut watch: Watch, window: Window, stop: CancellationToken) {
