@@ -26,6 +26,7 @@ mod replay;
 mod simulate;
 mod take_in;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -66,7 +67,12 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arterial::parse();
     let filter = EnvFilter::try_from_env("ARTERIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -119,5 +125,39 @@ async fn stop_on_signal(stop: CancellationToken) {
     stop.cancel();
     if tokio::signal::ctrl_c().await.is_ok() {
         std::process::exit(130);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arterial::command().debug_assert();
+    }
+
+    #[test]
+    fn compose_and_image_start_commands_that_exist() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let compose = std::fs::read_to_string(root.join("docker-compose.yml")).unwrap();
+        let lists = compose.lines().filter_map(|line| {
+            let list = line.trim().strip_prefix("command: ").or_else(|| line.trim().strip_prefix("test: "))?;
+            serde_json::from_str::<Vec<String>>(list).ok()
+        });
+        let ours = lists.filter_map(|words| match words.first()?.as_str() {
+            "CMD" => (words.get(1)? == "arterial").then(|| words[1..].to_vec()),
+            "sim" | "replay" | "ingest" | "analytics" => Some([vec!["arterial".to_owned()], words].concat()),
+            _ => None,
+        });
+        let ours: Vec<_> = ours.collect();
+        assert!(ours.len() >= 5, "three services and two health checks: {ours:?}");
+        for words in ours {
+            if let Err(error) = Arterial::try_parse_from(&words) {
+                panic!("{words:?}: {error}");
+            }
+        }
     }
 }
