@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use analytics::follow::{FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
-use analytics::{EngineConfig, export};
+use analytics::{Engine, EngineConfig, export, output};
 use anyhow::Context;
 use clap::builder::FalseyValueParser;
 use prometheus::Registry;
@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// How long cells are kept behind the newest event, minutes of event time
     #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 20)]
     keep_minutes: u32,
+    /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
+    /// engineers, not for publication
+    #[arg(long, value_name = "FILE")]
+    cells: Option<PathBuf>,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -44,7 +48,11 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let engine = EngineConfig { keep_ms: Some(i64::from(args.keep_minutes) * 60_000), ..EngineConfig::live() };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
-    service.serve(listener, stop).await
+    let engine = service.serve(listener, stop).await?;
+    if let (Some(path), Some(engine)) = (args.cells, engine) {
+        output::write(&path, engine.network(), &engine.store().sorted_rows())?;
+    }
+    Ok(())
 }
 
 /// Analytics and its HTTP server, alone or beside ingest in one process.
@@ -57,8 +65,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Serves until asked to stop.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    /// Serves until asked to stop; gives what analytics holds then.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
         let Self { city, network, config, registry, also_ready } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
@@ -67,8 +75,7 @@ impl Service {
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
-        let (watch, engine) = (follower.watch(), follower.engine());
-        let api = Api { city, watch, engine, registry, also_ready, stop: stop.clone() };
+        let api = Api { city, watch: follower.watch(), registry, also_ready, stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),
@@ -78,8 +85,7 @@ impl Service {
         let router = http::router(api, &network);
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).await?;
         stop.cancel();
-        tokio::task::spawn_blocking(move || follower.join()).await?;
-        Ok(())
+        Ok(tokio::task::spawn_blocking(move || follower.join()).await?)
     }
 }
 

@@ -1,6 +1,10 @@
 //! `--broker HOST:PORT` and the account on it.
 
 use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use sim::{PublishConfig, Publisher};
 
 /// An MQTT server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,4 +41,40 @@ impl Account {
     pub(crate) fn login(&self) -> Option<(String, String)> {
         Some((self.mqtt_user.clone()?, self.mqtt_password.clone().unwrap_or_default()))
     }
+}
+
+/// Where and as whom to publish.
+#[derive(clap::Args, Clone)]
+pub(crate) struct PublishArgs {
+    /// The MQTT server: `arterial ingest`, or a broker
+    #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    broker: HostPort,
+    #[command(flatten)]
+    account: Account,
+    /// City in the topics
+    #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
+    pub(crate) city: String,
+    /// How long an MQTT server that does not answer is tried
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    give_up_after_s: u64,
+}
+
+impl PublishArgs {
+    /// The connection of this process, under a name of its own.
+    pub(crate) fn connection(&self, what: &str) -> PublishConfig {
+        let client_id = format!("arterial-{what}-{}", std::process::id());
+        PublishConfig {
+            credentials: self.account.login(),
+            connect_within: Duration::from_secs(self.give_up_after_s),
+            ..PublishConfig::new(&self.broker.host, self.broker.port, client_id)
+        }
+    }
+}
+
+/// Connects, or says what to start first.
+pub(crate) async fn connect(connection: PublishConfig) -> anyhow::Result<Publisher> {
+    let place = format!("{}:{}", connection.host, connection.port);
+    Publisher::connect(connection)
+        .await
+        .with_context(|| format!("the broker at {place} cannot be used; start `arterial ingest` or the broker first"))
 }

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     tokio::select! {
         ended = &mut traffic => ended??,
         ended = &mut endpoint => ended??,
-        ended = &mut pages => ended??,
+        ended = &mut pages => drop(ended??),
     }
     stop.cancel();
     if !traffic.is_finished() {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use events::TimeMs;
-use sim::publish::{PublishConfig, PublishCounters, Publisher};
+use sim::publish::PublishCounters;
 use sim::replay::{ReplayConfig, ReplayProgress, ReplayReport, replay};
 use sim::{PublishReport, Speed};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Account, HostPort};
+use crate::broker::{self, PublishArgs};
 use crate::input::InputArgs;
 use crate::progress;
 
@@ -22,23 +22,14 @@ pub(crate) struct Args {
     /// How fast: a factor of the recording's own time, or `max`
     #[arg(long, env = "ARTERIAL_SPEED", default_value = "1")]
     speed: Speed,
-    /// The MQTT server: `arterial ingest`, or a broker
-    #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    broker: HostPort,
     #[command(flatten)]
-    account: Account,
-    /// City in the topic of observations that have no topic of their own
-    #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
-    city: String,
+    publish: PublishArgs,
     /// Leave out what is before this time (RFC 3339, or seconds since 1970)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<TimeMs>,
     /// Leave out what is at this time or after it
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<TimeMs>,
-    /// How long an MQTT server that does not answer is tried
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    give_up_after_s: u64,
 }
 
 fn parse_time(text: &str) -> Result<TimeMs, String> {
@@ -55,20 +46,13 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     for path in &args.input.files {
         files.push((path.display().to_string(), args.input.records(path, &bar)?));
     }
-    let id = format!("arterial-replay-{}", std::process::id());
-    let connection = PublishConfig {
-        credentials: args.account.login(),
-        connect_within: Duration::from_secs(args.give_up_after_s),
-        ..PublishConfig::new(&args.broker.host, args.broker.port, id)
+    let mut publisher = broker::connect(args.publish.connection("replay")).await?;
+    let config = ReplayConfig {
+        speed: args.speed,
+        from: args.from,
+        to: args.to,
+        ..ReplayConfig::new(&args.publish.city, &format)
     };
-    let mut publisher = Publisher::connect(connection).await.with_context(|| {
-        format!(
-            "the broker at {}:{} cannot be used; start `arterial ingest` or the broker first",
-            args.broker.host, args.broker.port
-        )
-    })?;
-    let config =
-        ReplayConfig { speed: args.speed, from: args.from, to: args.to, ..ReplayConfig::new(&args.city, &format) };
     let counters = publisher.counters();
     let mut ended = false;
     for (name, records) in files {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use events::TimeMs;
 use roads::Network;
-use sim::{City, CityConfig, CityProgress, PublishConfig, Publisher, Scenario, SensorConfig, Speed, World, run_city};
+use sim::{City, CityConfig, CityProgress, PublishConfig, Scenario, SensorConfig, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Account, HostPort};
+use crate::broker::{self, PublishArgs};
 use crate::{network, progress};
 
 /// Who drives.
@@ -55,14 +54,8 @@ pub(crate) struct Args {
     network: network::NetworkArg,
     #[command(flatten)]
     traffic: TrafficArgs,
-    /// The MQTT server: `arterial ingest`, or a broker
-    #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    broker: HostPort,
     #[command(flatten)]
-    account: Account,
-    /// City in the topic
-    #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
-    city: String,
+    publish: PublishArgs,
     /// How fast: a factor of real time, or `max`
     #[arg(long, env = "ARTERIAL_SPEED", default_value = "1")]
     speed: Speed,
@@ -74,14 +67,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let network = Arc::new(network::load(&args.network)?);
     let city = args.traffic.city(network)?;
-    let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.city) };
-    let id = format!("arterial-sim-{}", std::process::id());
-    let connection = PublishConfig {
-        credentials: args.account.login(),
-        connect_within: Duration::from_secs(60),
-        ..PublishConfig::new(&args.broker.host, args.broker.port, id)
-    };
-    publish(city, config, connection, stop).await
+    let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.publish.city) };
+    publish(city, config, args.publish.connection("sim"), stop).await
 }
 
 /// Publishes a city until it is stopped, with a progress line.
@@ -92,9 +79,7 @@ pub(crate) async fn publish(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let place = format!("{}:{}", connection.host, connection.port);
-    let mut publisher = Publisher::connect(connection).await.with_context(|| {
-        format!("the broker at {place} cannot be used; start `arterial ingest` or the broker first")
-    })?;
+    let mut publisher = broker::connect(connection).await?;
     tracing::info!(segments = city.world.network().segments().len(), "the simulated city publishes to {place}");
     let (shown, counters, bar) = (CityProgress::default(), publisher.counters(), progress::line());
     let report = {

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ingest::gate::Fates;
-use ingest::spool::{BlockNumber, Reader, SpoolError};
+use ingest::spool::{Reader, SpoolError, newest_from};
 use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,10 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// Most blocks counted in between two looks at the clock, so that a long backlog still ticks.
 const BLOCKS_PER_TURN: usize = 64;
+
+/// Rows of the spool that are read again at the start: more than any window or correction needs at 8,000 events a
+/// second, and a matter of seconds.
+const START_ROWS_MAX: u64 = 10_000_000;
 
 /// Where the newest figures are watched.
 pub type Watch = watch::Receiver<Arc<Published>>;
@@ -74,8 +78,7 @@ impl Published {
 /// A running analytics thread.
 pub struct Follower {
     watch: Watch,
-    engine: Arc<Mutex<Engine>>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Engine>,
 }
 
 /// What a follower is told.
@@ -87,7 +90,7 @@ pub struct FollowConfig {
 }
 
 impl Follower {
-    /// Starts to follow the spool from its oldest block.
+    /// Starts to follow the spool, [`START_ROWS_MAX`] rows before its end or at its oldest block.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be opened.
@@ -95,23 +98,16 @@ impl Follower {
     /// # Panics
     /// When the operating system gives no thread.
     pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
-        let reader = Reader::open(&config.spool, BlockNumber(0))?;
-        let engine = Arc::new(Mutex::new(Engine::new(Arc::clone(&network), config.engine)));
+        let reader = Reader::open(&config.spool, newest_from(&config.spool, START_ROWS_MAX)?)?;
+        let engine = Engine::new(Arc::clone(&network), config.engine);
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
         let query = TrafficQuery::new(&network).expect("three columns of one length make a table");
-        let tail = Tail {
-            reader,
-            engine: Arc::clone(&engine),
-            query,
-            fates: config.fates,
-            publish,
-            health: Health::default(),
-        };
+        let tail = Tail { reader, engine, query, fates: config.fates, publish, health: Health::default() };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
             .expect("the operating system gives one thread");
-        Ok(Self { watch, engine, thread })
+        Ok(Self { watch, thread })
     }
 
     /// Where the newest figures are watched.
@@ -119,27 +115,15 @@ impl Follower {
         self.watch.clone()
     }
 
-    /// The engine itself, for what a snapshot does not hold (cells).
-    pub fn engine(&self) -> Arc<Mutex<Engine>> {
-        Arc::clone(&self.engine)
+    /// Waits for the thread to end after its token was cancelled; gives its engine, or `None` after a panic.
+    pub fn join(self) -> Option<Engine> {
+        self.thread.join().inspect_err(|_| tracing::error!("the analytics thread ended by a panic")).ok()
     }
-
-    /// Waits for the thread to end after its token was cancelled.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the analytics thread ended by a panic");
-        }
-    }
-}
-
-/// Locks the engine. A panic inside it ends its thread, and what it holds is still the last whole batch.
-pub fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
-    engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Tail {
     reader: Reader,
-    engine: Arc<Mutex<Engine>>,
+    engine: Engine,
     query: TrafficQuery,
     fates: Option<FatesSource>,
     publish: watch::Sender<Arc<Published>>,
@@ -147,7 +131,7 @@ struct Tail {
 }
 
 impl Tail {
-    fn run(mut self, stop: &CancellationToken) {
+    fn run(mut self, stop: &CancellationToken) -> Engine {
         let (mut ticked, mut fed) = (now(), now());
         let mut stale = true;
         while !stop.is_cancelled() {
@@ -163,7 +147,7 @@ impl Tail {
                 Err(fault) => {
                     tracing::error!(%fault, "analytics stops: the spool cannot be read");
                     self.tick(true, Some(fault.to_string()));
-                    return;
+                    return self.engine;
                 }
             }
             if ticked.elapsed() >= TICK {
@@ -174,13 +158,14 @@ impl Tail {
             }
         }
         self.tick(stale, None);
+        self.engine
     }
 
     /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
     fn read(&mut self) -> Result<usize, SpoolError> {
         for done in 0..BLOCKS_PER_TURN {
             let Some((number, batch)) = self.reader.next()? else { return Ok(done) };
-            lock(&self.engine).apply(&batch);
+            self.engine.apply(&batch);
             self.health.next_block = number.0 + 1;
         }
         Ok(BLOCKS_PER_TURN)
@@ -190,7 +175,7 @@ impl Tail {
     fn tick(&mut self, stale: bool, fault: Option<String>) {
         let published_ms = wall_ms();
         let fates = self.fates.as_ref().map(|ask| ask());
-        let engine = lock(&self.engine);
+        let engine = &self.engine;
         let total = engine.network().segments().len();
         let snapshot = |window: Window| {
             let span = engine.span(window);
@@ -206,7 +191,6 @@ impl Tail {
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
         let detectors = Arc::new(engine.detectors().clone());
-        drop(engine);
         self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
     }
 }

@@ -7,7 +7,6 @@
 //! | `/api/v1/network` | the segments with their geometry, columns |
 //! | `/api/v1/snapshot?window=60` | the newest figures of one window |
 //! | `/api/v1/live?window=60` | WebSocket: the same at every tick |
-//! | `/api/v1/cells.csv` | the cells that are still kept, as `arterial analyze` writes them |
 //! | `/metrics` | Prometheus |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
@@ -15,7 +14,7 @@
 mod live;
 mod network;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
@@ -31,10 +30,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
-use crate::engine::Engine;
-use crate::follow::{Published, Watch, lock};
+use crate::follow::{Published, Watch};
 use crate::metric::window::Window;
-use crate::output;
 
 /// Only our own files, no inline script, no other origin.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
@@ -48,7 +45,6 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub struct Api {
     pub city: String,
     pub watch: Watch,
-    pub engine: Arc<Mutex<Engine>>,
     pub registry: Registry,
     pub also_ready: Option<Readiness>,
     /// Ends every live connection.
@@ -69,7 +65,6 @@ pub fn router(api: Api, network: &Network) -> Router {
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/live", get(live::route))
-        .route("/api/v1/cells.csv", get(cells))
         .route("/api/{*rest}", get(unknown_api))
         .route("/metrics", get(metrics))
         .route("/live", get(|| async { "live\n" }))
@@ -124,19 +119,6 @@ async fn snapshot(State(server): State<Server>, Query(query): Query<WindowQuery>
     match published.window(window) {
         Some(snapshot) => json_bytes(snapshot.full_json.clone()),
         None => fault(StatusCode::SERVICE_UNAVAILABLE, "starting", "the first figures come within a second or two"),
-    }
-}
-
-async fn cells(State(server): State<Server>) -> Response {
-    let engine = Arc::clone(&server.api.engine);
-    let csv = tokio::task::spawn_blocking(move || {
-        let engine = lock(&engine);
-        let mut csv = Vec::new();
-        output::write_csv(&mut csv, engine.network(), &engine.store().sorted_rows()).map(|()| csv)
-    });
-    match csv.await {
-        Ok(Ok(csv)) => ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv).into_response(),
-        Ok(Err(_)) | Err(_) => fault(StatusCode::INTERNAL_SERVER_ERROR, "cells", "the cells could not be written"),
     }
 }
 

@@ -47,24 +47,27 @@ fn replay_into_ingest(recording: &Path, speed: &str, way: &Way, data: &Path, mes
     page
 }
 
-/// The cells that live analytics makes of a spool, as its API gives them.
+/// The cells that live analytics makes of a spool, as it leaves them at its end.
 fn live_cells(data: &Path, network: &Path, positions: f64) -> String {
     let http = free_port();
+    let cells = data.join("cells.csv");
     let mut analytics = Running::start(
         arterial()
-            .args(["analytics", "--keep-minutes", "600", "--http-listen", &format!("127.0.0.1:{http}"), "--data"])
+            .args(["analytics", "--keep-minutes", "600", "--http-listen", &format!("127.0.0.1:{http}")])
+            .arg("--data")
             .arg(data)
             .arg("--network")
-            .arg(network),
+            .arg(network)
+            .arg("--cells")
+            .arg(&cells),
     );
     wait_ready(&mut analytics, http);
     wait_for("every position to be counted", || {
         let (_, page) = get(http, "/metrics")?;
         (metric(&page, "arterial_analytics_positions_total", "")? >= positions).then_some(())
     });
-    let (status, cells) = get(http, "/api/v1/cells.csv").unwrap();
-    assert_eq!(status, 200);
-    cells
+    assert_eq!(analytics.stop(), Some(0));
+    std::fs::read_to_string(&cells).unwrap()
 }
 
 fn hfp_recording() -> Option<(PathBuf, PathBuf)> {
