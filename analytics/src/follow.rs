@@ -24,6 +24,9 @@ use crate::snapshot::Snapshot;
 /// Time between two ticks of the wall clock.
 pub const TICK: Duration = Duration::from_secs(1);
 
+/// Nothing is published any more when nothing arrived for so long: the last figures are not those of now.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
 /// Pause before looking at the spool again when it had nothing new.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -152,8 +155,7 @@ impl Tail {
             }
             if ticked.elapsed() >= TICK {
                 ticked = now();
-                let longest = Duration::from_secs(u64::from(Window::FiveMinutes.seconds()));
-                stale = stale || fed.elapsed() >= longest.min(Duration::from_secs(60));
+                stale = stale || fed.elapsed() >= STALE_AFTER;
                 self.tick(stale, None);
             }
         }
@@ -171,7 +173,7 @@ impl Tail {
         Ok(BLOCKS_PER_TURN)
     }
 
-    /// Publishes the figures of every window; none of them when nothing arrived for a minute.
+    /// Publishes the figures of every window; none of them when nothing arrived for [`STALE_AFTER`].
     fn tick(&mut self, stale: bool, fault: Option<String>) {
         let published_ms = wall_ms();
         let fates = self.fates.as_ref().map(|ask| ask());

@@ -19,6 +19,7 @@ pub(super) fn encode(city: &str, network: &Network) -> Value {
             "class": segments.iter().map(|s| s.class.name()).collect::<Vec<_>>(),
             "length_m": segments.iter().map(|s| (s.length_m * 10.0).round() / 10.0).collect::<Vec<_>>(),
             "free_flow_mps": segments.iter().map(|s| (f64::from(s.free_flow_mps()) * 100.0).round() / 100.0).collect::<Vec<_>>(),
+            "free_flow_basis": segments.iter().map(|s| s.free_flow_basis().name()).collect::<Vec<_>>(),
             "line": (0..segments.len() as u32).map(|i| line(network.points(SegmentIndex(i)))).collect::<Vec<_>>(),
         },
     })
