@@ -3,8 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context;
-use sim::{PublishConfig, Publisher};
+use anyhow::{Context, bail};
+use sim::{PublishConfig, PublishReport, Publisher};
+use tokio_util::sync::CancellationToken;
 
 /// An MQTT server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,25 @@ impl PublishArgs {
             connect_within: Duration::from_secs(self.give_up_after_s),
             ..PublishConfig::new(&self.broker.host, self.broker.port, client_id)
         }
+    }
+}
+
+/// Longest wait for acknowledgements after somebody asked to stop.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// Waits until everything is acknowledged; once `stop` was asked for, not much longer.
+pub(crate) async fn finish(publisher: Publisher, stop: &CancellationToken) -> anyhow::Result<PublishReport> {
+    let counters = publisher.counters();
+    let hurry = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GOODBYE).await;
+    };
+    tokio::select! {
+        done = publisher.finish() => Ok(done?),
+        () = hurry => bail!(
+            "{} messages were not acknowledged within {GOODBYE:?} of the stop; is the disk of the MQTT server full?",
+            counters.accepted() - counters.acked() - counters.refused()
+        ),
     }
 }
 

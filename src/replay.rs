@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             break;
         }
     }
-    let done = publisher.finish().await?;
+    let done = broker::finish(publisher, &stop).await?;
     bar.finish_and_clear();
     summary(&done)?;
     if ended {

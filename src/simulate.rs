@@ -83,7 +83,7 @@ pub(crate) async fn publish(
     tracing::info!(segments = city.world.network().segments().len(), "the simulated city publishes to {place}");
     let (shown, counters, bar) = (CityProgress::default(), publisher.counters(), progress::line());
     let report = {
-        let work = run_city(&mut city, &mut publisher, &config, &shown, stop);
+        let work = run_city(&mut city, &mut publisher, &config, &shown, stop.clone());
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -96,7 +96,7 @@ pub(crate) async fn publish(
         }
     };
     bar.finish_and_clear();
-    let done = publisher.finish().await?;
+    let done = broker::finish(publisher, &stop).await?;
     tracing::info!(
         seconds = report.seconds,
         positions = report.positions,

@@ -58,7 +58,7 @@ pub fn dead_letter_dir(dir: &Path) -> PathBuf {
 /// Why ingest could not start, or not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    #[error("cannot make the folder {}: {cause}", dir.display())]
+    #[error("cannot make the folder {}: {cause}; name another one, or make its place writable", dir.display())]
     Dir { dir: PathBuf, cause: io::Error },
     #[error(transparent)]
     Spool(#[from] SpoolError),
