@@ -28,6 +28,8 @@ use roads::Network;
 
 use crate::pane::CellRow;
 
+pub mod matched;
+
 /// Why cells could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
