@@ -62,6 +62,20 @@ struct Piece {
     road: u32,
 }
 
+/// A piece as the grid holds it: in the metres of its cell's latitude, so that a search only multiplies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    x: f32,
+    y: f32,
+    dx: f32,
+    dy: f32,
+    /// One over its squared length.
+    per_m2: f32,
+    offset_m: f32,
+    length_m: f32,
+    road: u32,
+}
+
 /// Streets and their grid; see the module.
 #[derive(Debug)]
 pub(crate) struct Ground {
@@ -76,8 +90,10 @@ pub(crate) struct Ground {
     cell_y: f32,
     columns: i32,
     rows: i32,
+    /// By row of cells: how much eastings shrink there.
+    shrink: Vec<f32>,
     start: Vec<u32>,
-    items: Vec<u32>,
+    cuts: Vec<Cut>,
 }
 
 const M_PER_DEG: f64 = EARTH_RADIUS_M * PI / 180.0;
@@ -100,9 +116,13 @@ impl Ground {
             cell_y: cell_m as f32,
             columns: (width_m / cell_m) as i32 + 1,
             rows: (height_m / cell_m) as i32 + 1,
+            shrink: Vec::new(),
             start: Vec::new(),
-            items: Vec::new(),
+            cuts: Vec::new(),
         };
+        let middle_of = |row: i32| f64::from(ground.south) + (f64::from(row) + 0.5) * f64::from(ground.cell_y);
+        let shrink_of = |row| ((middle_of(row) / M_PER_DEG + middle[1]) * PI / 180.0).cos().max(1e-6) as f32;
+        ground.shrink = (0..ground.rows).map(shrink_of).collect();
         ground.lay_roads(network);
         ground.fill_grid();
         ground
@@ -113,9 +133,12 @@ impl Ground {
         self.lay([at.lon_deg(), at.lat_deg()])
     }
 
-    /// How much eastings shrink at a place.
+    /// How much eastings shrink at a place; beyond the network as at its edge.
+    #[inline]
     pub(crate) fn shrink(&self, at: Point) -> f32 {
-        (((f64::from(at.y) / M_PER_DEG + self.middle[1]) * PI / 180.0).cos() as f32).max(1e-6)
+        let row = (at.y - self.south) / self.cell_y;
+        // `as` saturates: below the network is row 0.
+        self.shrink[(row as usize).min(self.shrink.len() - 1)]
     }
 
     pub(crate) fn road(&self, road: u32) -> &Road {
@@ -142,25 +165,20 @@ impl Ground {
         for row in first_y.max(0)..=last_y.min(self.rows - 1) {
             for column in first_x.max(0)..=last_x.min(self.columns - 1) {
                 let cell = (row * self.columns + column) as usize;
-                for &item in &self.items[self.start[cell] as usize..self.start[cell + 1] as usize] {
-                    let piece = &self.pieces[item as usize];
-                    let (distance2_m2, share) = piece.project(at, shrink);
+                for cut in &self.cuts[self.start[cell] as usize..self.start[cell + 1] as usize] {
+                    let (distance2_m2, share) = cut.project(at, shrink);
                     if distance2_m2 > limit {
                         continue;
                     }
-                    let found = out.iter_mut().find(|n| n.road == piece.road);
-                    if found.as_ref().is_some_and(|n| n.distance2_m2 <= distance2_m2) {
-                        continue;
-                    }
-                    let (dx, dy) = (piece.dx * shrink, piece.dy);
-                    let long = (dx * dx + dy * dy).sqrt().max(1e-6);
+                    let long = cut.per_m2.sqrt();
                     let near = Near {
-                        road: piece.road,
+                        road: cut.road,
                         distance2_m2,
-                        offset_m: piece.offset_m + share * piece.length_m,
-                        ahead: [dx / long, dy / long],
+                        offset_m: cut.offset_m + share * cut.length_m,
+                        ahead: [cut.dx * long, cut.dy * long],
                     };
-                    match found {
+                    match out.iter_mut().find(|n| n.road == cut.road) {
+                        Some(known) if known.distance2_m2 <= distance2_m2 => {}
                         Some(known) => *known = near,
                         None => out.push(near),
                     }
@@ -245,12 +263,13 @@ impl Ground {
             start[cell] += start[cell - 1];
         }
         let mut next = start.clone();
-        let mut items = vec![0; start[start.len() - 1] as usize];
+        let mut cuts = vec![Cut::default(); start[start.len() - 1] as usize];
         self.walk(|cell, piece| {
-            items[next[cell] as usize] = piece;
+            let shrink = self.shrink[cell / self.columns as usize];
+            cuts[next[cell] as usize] = self.pieces[piece as usize].cut(shrink);
             next[cell] += 1;
         });
-        (self.start, self.items) = (start, items);
+        (self.start, self.cuts) = (start, cuts);
     }
 
     /// Calls `each` with every cell that every piece touches, a hair wider against rounding.
@@ -277,15 +296,28 @@ impl Ground {
     }
 }
 
-impl Piece {
+impl Cut {
     /// Squared distance of a place, metres², and the share of the piece at which it is nearest.
     #[inline]
     fn project(&self, at: Point, shrink: f32) -> (f32, f32) {
-        let (dx, dy) = (self.dx * shrink, self.dy);
         let (px, py) = ((at.x - self.x) * shrink, at.y - self.y);
-        let long2 = dx * dx + dy * dy;
-        let share = if long2 > 0.0 { ((px * dx + py * dy) / long2).clamp(0.0, 1.0) } else { 0.0 };
-        let (x, y) = (px - share * dx, py - share * dy);
+        let share = ((px * self.dx + py * self.dy) * self.per_m2).clamp(0.0, 1.0);
+        let (x, y) = (px - share * self.dx, py - share * self.dy);
         (x * x + y * y, share)
+    }
+}
+
+impl Piece {
+    fn cut(&self, shrink: f32) -> Cut {
+        let (dx, dy) = (self.dx * shrink, self.dy);
+        let long2 = dx * dx + dy * dy;
+        let per_m2 = if long2 > 0.0 { 1.0 / long2 } else { 0.0 };
+        let Self { x, y, offset_m, length_m, road, .. } = *self;
+        Cut { x, y, dx, dy, per_m2, offset_m, length_m, road }
+    }
+
+    /// See [`Cut::project`].
+    fn project(&self, at: Point, shrink: f32) -> (f32, f32) {
+        self.cut(shrink).project(at, shrink)
     }
 }

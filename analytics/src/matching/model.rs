@@ -17,12 +17,15 @@ use super::routes::Routes;
 /// Most candidates of one fix: directed segments. The least likely are left out.
 pub const STATES_MAX: usize = 10;
 
-/// Typical error of a course against the direction of the street, degrees, and the most that it may cost.
-const SIGMA_DEG: f32 = 30.0;
+/// Typical error of a course against the direction of the street (30°), and the most that it may cost.
+const SIGMA_RAD: f32 = std::f32::consts::FRAC_PI_6;
 const HEADING_COST_MAX: f32 = 9.0;
 
 /// Turning round within a street: as many metres of detour.
 pub(crate) const TURN_ROUND_M: f32 = 60.0;
+
+/// A drive that is less likely than the best one at its time by more than this is given up, nats: 1 in 9 million.
+const BEAM: f32 = 16.0;
 
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
@@ -171,10 +174,14 @@ pub(crate) fn candidates(
     column.states[..scratch.states.len()].copy_from_slice(&scratch.states);
 }
 
-/// What a reported course against the direction of the street costs.
+/// What a reported course against the direction of the street costs, from the cosine of the angle between.
+///
+/// The square of the angle by the series of the squared arc cosine, `2x + x²/3 + 4x³/45 + x⁴/35`, `x = 1 − cos`:
+/// within 1 % up to 90°, and what costs more than that is at the bound anyway.
 fn heading_cost(cos: f32) -> f32 {
-    let off_deg = cos.clamp(-1.0, 1.0).acos().to_degrees();
-    (0.5 * (off_deg / SIGMA_DEG).powi(2)).min(HEADING_COST_MAX)
+    let x = 1.0 - cos.clamp(-1.0, 1.0);
+    let angle2 = x * (2.0 + x * (1.0 / 3.0 + x * (4.0 / 45.0 + x / 35.0)));
+    (0.5 * angle2 / (SIGMA_RAD * SIGMA_RAD)).min(HEADING_COST_MAX)
 }
 
 /// One step of Viterbi's algorithm: the best drive to every state of `to`. `false` when no drive leads to any.
@@ -182,14 +189,15 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
     let straight_m = straight_m(ground, from.at, to.at);
     let limit_m = scale.route_limit_m(straight_m);
     let mut best = [(f32::INFINITY, START); STATES_MAX];
-    let mut order: [u8; STATES_MAX] = std::array::from_fn(|i| i as u8);
-    let order = &mut order[..from.states().len()];
-    order.sort_by(|&a, &b| from.states[usize::from(a)].cost.total_cmp(&from.states[usize::from(b)].cost));
-    for &k in order.iter() {
+    let mut order = [0_u8; STATES_MAX];
+    let order = cheapest_first(from.states(), &mut order);
+    let cost_max = order.first().map_or(f32::INFINITY, |&k| from.states[usize::from(k)].cost) + BEAM;
+    for &k in order {
         let a = &from.states[usize::from(k)];
-        if a.cost.is_infinite() {
+        if a.cost > cost_max {
             break;
         }
+        routes.ask(a.segment, limit_m);
         for (b, best) in to.states[..usize::from(to.len)].iter().zip(&mut best) {
             // No route costs less than nothing, and what comes later costs more.
             if a.cost >= best.0 {
@@ -210,17 +218,33 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
     alive
 }
 
+/// The states that end a drive, cheapest first; the first of equals first.
+fn cheapest_first<'o>(states: &[State], order: &'o mut [u8; STATES_MAX]) -> &'o [u8] {
+    let mut len = 0;
+    for (i, state) in states.iter().enumerate().filter(|(_, s)| s.cost.is_finite()) {
+        let mut at = len;
+        while at > 0 && states[usize::from(order[at - 1])].cost > state.cost {
+            order[at] = order[at - 1];
+            at -= 1;
+        }
+        order[at] = i as u8;
+        len += 1;
+    }
+    &order[..len]
+}
+
 /// Straight distance between two places, metres.
 pub(crate) fn straight_m(ground: &Ground, a: Point, b: Point) -> f32 {
     let middle = Point { x: a.x, y: (a.y + b.y) / 2.0 };
-    ((b.x - a.x) * ground.shrink(middle)).hypot(b.y - a.y)
+    let (east, north) = ((b.x - a.x) * ground.shrink(middle), b.y - a.y);
+    (east * east + north * north).sqrt()
 }
 
 /// Metres driven from one state to the next as the model counts them: a short step back is standing still, and
-/// turning round costs a detour. `None` when there is no route within the limit.
+/// turning round costs a detour. `None` when there is no route within the limit. The routes from `a` were asked for.
 pub(crate) fn route_m(
     ground: &Ground,
-    routes: &mut Routes,
+    routes: &Routes,
     scale: &Scale,
     a: &State,
     b: &State,
@@ -242,7 +266,7 @@ pub(crate) fn route_m(
     }
     let left_m = from.length_m - a.offset_m;
     let rest_m = left_m + b.offset_m;
-    let through = if rest_m > limit_m { None } else { routes.row(a.segment, limit_m).length_m(b.segment) };
+    let through = if rest_m > limit_m { None } else { routes.row(a.segment)?.length_m(b.segment) };
     let through = through.map(|m| m + rest_m).filter(|&m| m <= limit_m);
     if !turned {
         return through;

@@ -3,8 +3,8 @@
 //! Upstream: [`roads::Network`]. Downstream: [`super::model`] (lengths), [`super::step`] (the segments between).
 //!
 //! One row a segment: every segment that is reached from its end within the row's limit, with its distance and the
-//! segment before it. A row is made by one bounded search when it is first asked for, again with twice the limit
-//! when that was too short, and all rows are let go together when they hold [`SLOTS_MAX`] slots. Rows are between
+//! segment before it. A row is made by one bounded search when it is first asked for, again with a greater
+//! limit when that was too short, and all rows are let go together when they hold [`SLOTS_MAX`] slots. Rows are between
 //! segments, not junctions, since turn restrictions make the way on depend on the segment one comes from.
 
 use std::cmp::Ordering;
@@ -18,7 +18,7 @@ use super::ground::NONE;
 /// Most slots of all rows together, 12 bytes each: 192 MiB. Beyond it all rows are let go and made again on demand.
 const SLOTS_MAX: usize = 16 * 1024 * 1024;
 
-/// The shortest limit of a row, metres; longer ones are this times a power of two.
+/// The shortest limit of a row, metres; longer ones are this times a power of √2.
 const LIMIT_M: f32 = 300.0;
 
 /// Most segments that one row holds; beyond it nothing is reached.
@@ -37,6 +37,8 @@ pub(crate) struct Routes {
     network: Arc<Network>,
     segments: Vec<Piece>,
     rows: Vec<Option<Row>>,
+    /// Whether some segment begins elsewhere than where one leading to it ends.
+    gaps: bool,
     slots: usize,
     cleared: u64,
     search: Search,
@@ -95,7 +97,9 @@ impl Routes {
         let piece = |s: &roads::Segment| Piece { from: s.from.0, to: s.to.0, length_m: s.length_m as f32 };
         let segments: Vec<_> = network.segments().iter().map(piece).collect();
         let rows = segments.iter().map(|_| None).collect();
-        Self { network, segments, rows, slots: 0, cleared: 0, search: Search::default() }
+        let apart = |a: SegmentIndex, b: SegmentIndex| network.points(a).last() != network.points(b).first();
+        let gaps = network.indices().any(|a| network.successors(a).iter().any(|&b| apart(a, b)));
+        Self { network, segments, rows, gaps, slots: 0, cleared: 0, search: Search::default() }
     }
 
     #[inline]
@@ -108,19 +112,26 @@ impl Routes {
         self.cleared
     }
 
-    /// Everything within at least `limit_m` of the end of a segment.
-    pub(crate) fn row(&mut self, from: u32, limit_m: f32) -> &Row {
+    /// Sees to it that the row of a segment reaches at least `limit_m`.
+    #[inline]
+    pub(crate) fn ask(&mut self, from: u32, limit_m: f32) {
         if self.rows[from as usize].as_ref().is_none_or(|row| row.limit_m < limit_m) {
             self.fill(from, limit_m);
         }
-        self.rows[from as usize].as_ref().expect("it was filled above")
+    }
+
+    /// Everything near the end of a segment, if it was asked for.
+    #[inline]
+    pub(crate) fn row(&self, from: u32) -> Option<&Row> {
+        self.rows[from as usize].as_ref()
     }
 
     /// The segments strictly between two, in driving order, into `out`; the metres of them, or `None` when no route
     /// of at most `limit_m` leads there, and then `out` is empty.
     pub(crate) fn between(&mut self, from: u32, to: u32, limit_m: f32, out: &mut Vec<SegmentIndex>) -> Option<f32> {
         out.clear();
-        let row = self.row(from, limit_m);
+        self.ask(from, limit_m);
+        let row = self.row(from)?;
         let slot = row.slot(to)?;
         if slot.length_m > limit_m {
             return None;
@@ -137,9 +148,9 @@ impl Routes {
     fn fill(&mut self, from: u32, limit_m: f32) {
         let mut rounded_m = LIMIT_M;
         while rounded_m < limit_m {
-            rounded_m *= 2.0;
+            rounded_m *= std::f32::consts::SQRT_2;
         }
-        self.search.run(&self.network, &self.segments, from, rounded_m);
+        self.search.run(&self.network, &self.segments, self.gaps, from, rounded_m);
         let size = (self.search.settled.len() * 2).next_power_of_two().max(8);
         self.slots -= self.rows[from as usize].take().map_or(0, |row| row.slots.len());
         if self.slots + size > SLOTS_MAX {
@@ -163,7 +174,7 @@ impl Routes {
 impl Search {
     /// Dijkstra over segments from the end of `from`; the cost of a segment is that of its begin. The width of
     /// junctions counts (a SUMO edge ends at its stop line), so that routes are as long as the street.
-    fn run(&mut self, network: &Network, segments: &[Piece], from: u32, limit_m: f32) {
+    fn run(&mut self, network: &Network, segments: &[Piece], gaps: bool, from: u32, limit_m: f32) {
         if self.stamp.len() < segments.len() {
             self.stamp.resize(segments.len(), 0);
             self.cost.resize(segments.len(), 0.0);
@@ -175,7 +186,7 @@ impl Search {
         });
         self.heap.clear();
         self.settled.clear();
-        self.relax(network, from, 0.0, limit_m);
+        self.relax(network, gaps, from, 0.0, limit_m);
         while let Some(Reached { cost, segment }) = self.heap.pop() {
             if cost > self.cost[segment as usize] {
                 continue;
@@ -184,16 +195,13 @@ impl Search {
             if self.settled.len() == SETTLED_MAX {
                 return;
             }
-            self.relax(network, segment, cost + segments[segment as usize].length_m, limit_m);
+            self.relax(network, gaps, segment, cost + segments[segment as usize].length_m, limit_m);
         }
     }
 
-    fn relax(&mut self, network: &Network, at: u32, end: f32, limit_m: f32) {
-        let points = network.points(SegmentIndex(at));
-        let last = points[points.len() - 1];
+    fn relax(&mut self, network: &Network, gaps: bool, at: u32, end: f32, limit_m: f32) {
         for &next in network.successors(SegmentIndex(at)) {
-            let first = network.points(next)[0];
-            let gap_m = if first == last { 0.0 } else { network.gap_m(SegmentIndex(at), next) as f32 };
+            let gap_m = if gaps { network.gap_m(SegmentIndex(at), next) as f32 } else { 0.0 };
             let (cost, i) = (end + gap_m, next.at());
             if cost <= limit_m && (self.stamp[i] != self.now || cost < self.cost[i]) {
                 self.stamp[i] = self.now;
