@@ -24,8 +24,8 @@ const HEADING_COST_MAX: f32 = 9.0;
 /// Turning round within a street: as many metres of detour.
 pub(crate) const TURN_ROUND_M: f32 = 60.0;
 
-/// A drive that is less likely than the best one at its time by more than this is given up, nats: 1 in 9 million.
-const BEAM: f32 = 16.0;
+/// A drive that is less likely than the best one at its time by more than this is given up, nats: 1 to 10¹³.
+const BEAM: f32 = 30.0;
 
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
@@ -59,8 +59,8 @@ pub(crate) struct Column {
 /// The sizes of the model, from the typical error of a position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    sigma_m: f32,
-    beta_m: f32,
+    pub(crate) sigma_m: f32,
+    pub(crate) beta_m: f32,
     /// A step back of less than this is noise.
     pub(crate) back_m: f32,
     /// A fix nearer than this to the last one of the model says nothing new.
@@ -160,7 +160,7 @@ pub(crate) fn candidates(
         };
         scratch.states.push(state(road.forward, near.offset_m, cos));
         if road.backward != NONE {
-            scratch.states.push(state(road.backward, road.length_m - near.offset_m, cos.map(|c| -c)));
+            scratch.states.push(state(road.backward, (road.length_m - near.offset_m).max(0.0), cos.map(|c| -c)));
         }
     }
     let id = |s: &State| -> SegmentId { network.segment(SegmentIndex(s.segment)).id };

@@ -158,6 +158,12 @@ impl Track {
         self.decided
     }
 
+    /// The cost of the best drive as it is known now.
+    #[cfg(test)]
+    pub(crate) fn best_cost(&self) -> Option<f32> {
+        self.columns.back().map(|c| c.states()[c.best()].cost)
+    }
+
     /// Memory that it holds, bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.fixes.capacity() * size_of::<Fix>() + self.columns.capacity() * size_of::<Column>()
@@ -225,7 +231,9 @@ impl Track {
         }
         self.off_since = None;
         if let Some(last) = self.columns.back() {
-            let silent = fix.time_ms - last.time_ms > world.config.gap_ms_max.max(world.config.parked_ms);
+            // A vehicle that stood has not been silent, one that was off the network has.
+            let away = i > 0 && matches!(self.fixes[i - 1].role, Role::Off | Role::Junction);
+            let silent = away && fix.time_ms - last.time_ms > world.config.gap_ms_max;
             let own = column;
             if silent || !model::forward(&world.ground, &mut world.routes, &world.scale, last, &mut column) {
                 self.end_drive(world, i);
@@ -268,10 +276,28 @@ impl Track {
         while self.columns.front().is_some_and(|c| !c.decided) {
             self.decide(world);
         }
-        self.place_between(world, self.decided, i, None);
+        let end = self.overrun(world, i);
+        self.place_between(world, self.decided, i, end);
         self.decided = i;
         self.columns.clear();
         (self.base, self.off_since) = (None, None);
+    }
+
+    /// Where the drive ended, when its last fix was skipped but lies on the segment behind that of the base.
+    fn overrun(&self, world: &World, i: usize) -> Option<On> {
+        let base = self.base?;
+        let last = self.fixes.get(i.checked_sub(1)?).filter(|f| f.role == Role::Skipped)?;
+        let at = world.ground.point(last.at);
+        let project = |segment: u32| {
+            let length_m = world.routes.segment(segment).length_m;
+            let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
+            (distance2_m2, On { segment, offset_m })
+        };
+        let here_m2 = project(base.segment).0;
+        let next = world.network.successors(roads::SegmentIndex(base.segment)).iter().map(|s| project(s.0));
+        let next = next.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        // It must explain the fix better by one typical error, not by noise.
+        (next.0 + world.scale.sigma_m * world.scale.sigma_m < here_m2).then_some(next.1)
     }
 
     /// Decides the first column for good.
