@@ -10,6 +10,7 @@
 //! | `arterial ingest` | [`take_in`] | MQTT | durable blocks in the spool |
 //! | `arterial analytics` | [`analyse_live`] | the spool | metrics, API, dashboard |
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
+//! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
 
@@ -20,6 +21,7 @@ mod city;
 mod health;
 mod input;
 mod listen;
+mod match_paths;
 mod network;
 mod progress;
 mod replay;
@@ -57,6 +59,8 @@ enum Command {
     Analytics(analyse_live::Args),
     /// Turn recordings straight into cells, without a broker
     Analyze(analyze::Args),
+    /// Find the streets that vehicles drove, from their positions
+    Match(match_paths::Args),
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
@@ -91,6 +95,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Ingest(args)) => asynchronous(|stop| take_in::run(args, stop)),
         Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
         Some(Command::Analyze(args)) => analyze::run(&args),
+        Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Health(args)) => health::run(&args),
     }

@@ -168,6 +168,7 @@ impl Engine {
             vehicle: rows.vehicle[row],
             time_ms,
             at,
+            speed_mps: rows.speed_mps[row],
             heading: rows.heading_deg[row].map(HeadingDeg::wrapped),
             edge: rows.edge[row].clone(),
         };

@@ -1,38 +1,69 @@
 //! From positions to drives: which segment each fix is on, and what was driven between two fixes.
 //!
-//! Upstream: [`crate::engine`] with decoded rows. Downstream: [`crate::cell`].
+//! Upstream: [`crate::engine`] with decoded rows; `arterial match`. Downstream: [`crate::cell`]; files.
 //!
-//! A vehicle's track is a short, time-ordered list of placed fixes. Each pair of neighbours is a step, and
-//! each step is one or more traversals. A fix that arrives late is put into its place: the steps after it are
-//! taken back and made again, so any order within the track's reach gives the same cells.
+//! An online hidden Markov model with bounded look-back. Live, the best drive as it is known now counts at once;
+//! when a later fix changes it, what was counted is taken back and the better drive is counted. A recording asks
+//! for what is decided only ([`drive`]).
 //!
-//! - [`place`]: one fix → a spot on the network
+//! In reading order:
+//! - `ground`: the streets near a place
+//! - `routes`: how far it is from segment to segment, remembered
+//! - [`model`]: the likelihoods
+//! - [`track`]: one vehicle
+//! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
+//! - [`drive`]: decided fixes → traversals and fates, for files
 
+pub mod drive;
+mod ground;
+pub mod model;
 pub mod place;
+mod routes;
 pub mod step;
 #[cfg(test)]
 mod tests;
+pub mod track;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use events::{HeadingDeg, LonLat};
-use roads::{Candidate, Network, SegmentIndex};
+use roads::{Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 
-use crate::cell::{Contribution, Traversal, pane_start};
-use place::Spot;
+use crate::cell::{Contribution, pane_start};
+use ground::Ground;
+use model::{Scale, Scratch};
+use place::{On, Spot, Stretch};
+use routes::Routes;
+use step::{Drive, Ends, Pieces};
+pub use track::TRACK_FIXES_MAX;
+use track::{Fix, Role, Taken, Track};
 
 /// How fixes are placed and steps are believed. Every value can be set; the defaults are these.
 #[derive(Clone, Debug)]
 pub struct MatchConfig {
     /// Farther from every segment than this, a fix is off the network, metres.
     pub radius_m: f64,
+    /// Typical error of a position, metres; 3 to 30. The default is what pNEUMA's drones and OpenStreetMap's lines
+    /// are apart: 2.3 m at the median, 7 m at 90 %.
+    pub sigma_m: f64,
+    /// A fix is decided when so many kept ones lie behind it.
+    pub look_back_fixes: usize,
+    /// … or when the newest is so much later, milliseconds. Nothing waits for it: live, the best drive counts at
+    /// once and is corrected. 120 s let a fix every 30 s have its four successors.
+    pub look_back_ms: i64,
     /// Longer silence ends a drive, milliseconds: nobody knows what happened in between.
     pub gap_ms_max: i64,
     /// A step faster than this is a jump, not a drive, m/s.
     pub speed_mps_max: f64,
+    /// Below this speed a reported heading is noise, m/s.
+    pub heading_mps_min: f32,
+    /// Standing on one spot for longer is parking, not traffic, milliseconds: no signal and few queues hold a
+    /// vehicle still for a quarter of an hour.
+    pub parked_ms: i64,
+    /// Standing off the network for longer is parking, milliseconds.
+    pub parked_off_ms: i64,
     /// A vehicle silent for longer than this is forgotten, milliseconds of event time.
     pub forget_after_ms: i64,
     /// Take the street that the source names in place of matching (simulator recordings).
@@ -41,12 +72,21 @@ pub struct MatchConfig {
 
 impl Default for MatchConfig {
     fn default() -> Self {
-        Self { radius_m: 50.0, gap_ms_max: 180_000, speed_mps_max: 70.0, forget_after_ms: 600_000, trust_edge: false }
+        Self {
+            radius_m: 50.0,
+            sigma_m: 6.0,
+            look_back_fixes: 4,
+            look_back_ms: 120_000,
+            gap_ms_max: 180_000,
+            speed_mps_max: 70.0,
+            heading_mps_min: 2.5,
+            parked_ms: 900_000,
+            parked_off_ms: 120_000,
+            forget_after_ms: 600_000,
+            trust_edge: false,
+        }
     }
 }
-
-/// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
-pub const TRACK_FIXES_MAX: usize = 64;
 
 /// One row as it comes from a batch.
 #[derive(Clone, Debug)]
@@ -54,9 +94,41 @@ pub struct Observed {
     pub vehicle: u64,
     pub time_ms: i64,
     pub at: LonLat,
+    pub speed_mps: Option<f32>,
     pub heading: Option<HeadingDeg>,
     /// Where the source itself says it is, in its own network: edge id and metres from its beginning.
     pub edge: Option<(String, f64)>,
+}
+
+/// Why no drive leads from one fix to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Break {
+    /// Silence longer than the gap limit.
+    Gap,
+    /// Faster than any vehicle: teleported, or two vehicles under one id.
+    Jump,
+    /// The network has no believable route between the two.
+    NoRoute,
+    /// One of the two is off the network.
+    OffNetwork,
+    /// One of the two is parked.
+    Parked,
+}
+
+impl Break {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::Gap, Self::Jump, Self::NoRoute, Self::OffNetwork, Self::Parked];
+
+    /// The word in files and labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Jump => "jump",
+            Self::NoRoute => "break",
+            Self::OffNetwork => "off_network",
+            Self::Parked => "parked",
+        }
+    }
 }
 
 /// What became of fixes and of the steps between them; each number only grows, but for corrections.
@@ -66,46 +138,30 @@ pub struct MatchCounts {
     pub placed: i64,
     /// Fixes farther than the radius from every segment.
     pub off_network: i64,
+    /// Fixes of a vehicle that has stood still for longer than any queue does.
+    pub parked: i64,
     /// Fixes inside a junction of the source's own network, on no segment.
     pub in_junction: i64,
     /// Fixes older than everything their track still knows.
     pub too_late: i64,
     /// A second fix of a vehicle at the same moment.
     pub same_moment: i64,
+    /// Late fixes for which the track was done again.
+    pub redone: i64,
     /// Steps that became traversals.
     pub steps: i64,
+    /// Those of them without a route, but so short that nothing else can have been driven.
+    pub bridged: i64,
     /// Steps not counted: silence longer than the gap limit.
     pub gaps: i64,
     /// Steps not counted: faster than any vehicle.
     pub jumps: i64,
-    /// Steps not counted: no drive leads from one spot to the next, or one of them is off the network.
+    /// Steps not counted: no drive leads from one spot to the next.
     pub breaks: i64,
-}
-
-/// A fix with its place.
-#[derive(Clone, Debug)]
-struct Fix {
-    time_ms: i64,
-    at: LonLat,
-    heading: Option<HeadingDeg>,
-    named: Option<Spot>,
-    spot: Spot,
-    /// Direction of travel as known here: reported, or from the last real movement.
-    course: Option<HeadingDeg>,
-}
-
-#[derive(Debug, Default)]
-struct Track {
-    fixes: VecDeque<Fix>,
-    /// Set when older fixes were let go: what is older than the first kept one is too late.
-    shortened: bool,
-}
-
-/// Adds or takes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    Add,
-    TakeBack,
+    /// Steps not counted: one of the two fixes is off the network.
+    pub off_steps: i64,
+    /// Steps not counted: one of the two fixes is parked.
+    pub parked_steps: i64,
 }
 
 /// One contribution and whether it is added or taken back.
@@ -114,133 +170,84 @@ pub enum Change {
     TakeBack(Contribution),
 }
 
-/// Matches the fixes of all vehicles.
-///
-/// Bounded: at most [`TRACK_FIXES_MAX`] fixes a vehicle, and vehicles silent for `forget_after_ms` are dropped.
-pub struct Matcher {
-    network: Arc<Network>,
-    config: MatchConfig,
-    tracks: FxHashMap<u64, Track>,
-    counts: MatchCounts,
-    candidates: Vec<Candidate>,
-    search: step::Search,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Add,
+    TakeBack,
 }
 
-impl Matcher {
-    /// A matcher without any vehicle yet.
-    pub fn new(network: Arc<Network>, config: MatchConfig) -> Self {
-        let search = step::Search::default();
+/// What every track needs: the network in the forms that the matcher asks, and scratch space.
+pub(crate) struct World {
+    pub(crate) network: Arc<Network>,
+    pub(crate) config: MatchConfig,
+    pub(crate) scale: Scale,
+    pub(crate) ground: Ground,
+    pub(crate) routes: Routes,
+    pub(crate) scratch: Scratch,
+    pub(crate) stretch: Stretch,
+    pub(crate) trace: Vec<On>,
+    pub(crate) pieces: Pieces,
+}
+
+/// Matches the fixes of all vehicles.
+///
+/// Bounded: at most 2 KiB a vehicle with the default look-back ([`Matcher::bytes_of`]), and vehicles silent for
+/// `forget_after_ms` are dropped.
+pub struct Matcher {
+    world: World,
+    /// Tracks of vehicles seen, and free places among them.
+    tracks: Vec<Track>,
+    free: Vec<u32>,
+    by_vehicle: FxHashMap<u64, u32>,
+    counts: MatchCounts,
+    before: Vec<Fix>,
+    after: Vec<Fix>,
+}
+
+impl World {
+    fn new(network: Arc<Network>, config: MatchConfig) -> Self {
         Self {
+            scale: Scale::new(&config),
+            ground: Ground::new(&network),
+            routes: Routes::new(Arc::clone(&network)),
             network,
             config,
-            tracks: FxHashMap::default(),
-            counts: MatchCounts::default(),
-            candidates: Vec::new(),
-            search,
+            scratch: Scratch::default(),
+            stretch: Stretch::default(),
+            trace: Vec::new(),
+            pieces: Pieces::default(),
         }
     }
 
-    /// What became of fixes and steps so far.
-    pub fn counts(&self) -> MatchCounts {
-        self.counts
-    }
-
-    /// Vehicles in memory.
-    pub fn vehicles(&self) -> usize {
-        self.tracks.len()
-    }
-
-    /// Takes one fix in and tells every change of the cells that follows from it.
-    pub fn observe(&mut self, seen: &Observed, mut change: impl FnMut(Change)) {
-        let mut track = self.tracks.remove(&seen.vehicle).unwrap_or_default();
-        match track.fixes.binary_search_by_key(&seen.time_ms, |f| f.time_ms) {
-            Ok(_) => self.counts.same_moment += 1,
-            Err(0) if track.shortened => self.counts.too_late += 1,
-            Err(i) => {
-                self.steps(&track, i, seen.vehicle, Sign::TakeBack, &mut change);
-                let named = self.named(seen);
-                let spot = Spot::Off;
-                track.fixes.insert(
-                    i,
-                    Fix { time_ms: seen.time_ms, at: seen.at, heading: seen.heading, named, spot, course: None },
-                );
-                self.place_from(&mut track, i);
-                self.steps(&track, i, seen.vehicle, Sign::Add, &mut change);
-                if track.fixes.len() > TRACK_FIXES_MAX {
-                    track.fixes.pop_front();
-                    track.shortened = true;
-                }
-            }
+    /// Why no drive can lead from one fix to the next, whatever the streets are.
+    pub(crate) fn break_between(&self, from: &Fix, to: &Fix) -> Option<Break> {
+        let took_ms = to.time_ms - from.time_ms;
+        if took_ms > self.config.gap_ms_max {
+            return Some(Break::Gap);
         }
-        self.tracks.insert(seen.vehicle, track);
+        // Only a long step can be a jump; the exact distance is not needed for short ones.
+        let (a, b) = (self.ground.point(from.at), self.ground.point(to.at));
+        let near_mps = f64::from(model::straight_m(&self.ground, a, b)) * 1_000.0 / took_ms as f64;
+        (near_mps > self.config.speed_mps_max).then_some(Break::Jump)
     }
 
-    /// Drops the vehicles whose newest fix is older than the limit before `now_ms` of event time.
-    pub fn forget_silent(&mut self, now_ms: i64) {
-        let limit_ms = now_ms - self.config.forget_after_ms;
-        self.tracks.retain(|_, track| track.fixes.back().is_some_and(|f| f.time_ms >= limit_ms));
-    }
-
-    /// Places the fixes from index `i` on, each with the one before it in mind.
-    fn place_from(&mut self, track: &mut Track, i: usize) {
-        for k in i..track.fixes.len() {
-            let previous = k.checked_sub(1).map(|p| &track.fixes[p]);
-            let previous = previous.map(|f| place::Previous { at: f.at, spot: f.spot, course: f.course });
-            let fix = &mut track.fixes[k];
-            let course = place::course(previous.as_ref(), fix.at, fix.heading);
-            let spot = match fix.named {
-                Some(named) => named,
-                None => place::place(
-                    &self.network,
-                    fix.at,
-                    course,
-                    previous.as_ref(),
-                    self.config.radius_m,
-                    &mut self.candidates,
-                ),
-            };
-            let unchanged = k > i && fix.spot == spot && fix.course == course;
-            (fix.spot, fix.course) = (spot, course);
-            if unchanged {
-                break;
-            }
+    /// Finds the pieces of the step between two neighbouring fixes, into `self.pieces`.
+    pub(crate) fn step(&mut self, from: &Fix, to: &Fix) -> Result<(Ends, Drive), Break> {
+        match to.start {
+            Some(reason @ (Break::Gap | Break::Jump | Break::OffNetwork | Break::Parked)) => return Err(reason),
+            Some(Break::NoRoute) | None => {}
         }
-    }
-
-    /// Tells the contributions of every step that touches a fix at `i` or later, and of the fixes themselves.
-    fn steps(&mut self, track: &Track, i: usize, vehicle: u64, sign: Sign, change: &mut impl FnMut(Change)) {
-        let one = if sign == Sign::Add { 1 } else { -1 };
-        let mut tell = |c: Contribution| change(if sign == Sign::Add { Change::Add(c) } else { Change::TakeBack(c) });
-        for k in i..track.fixes.len() {
-            let fix = &track.fixes[k];
-            match fix.spot {
-                Spot::On { segment, .. } => {
-                    self.counts.placed += one;
-                    let pane_ms = pane_start(fix.time_ms);
-                    tell(Contribution { segment, pane_ms, vehicle, distance_mm: 0, time_ms: 0, events: 1 });
-                }
-                Spot::Junction => self.counts.in_junction += one,
-                Spot::Off => self.counts.off_network += one,
-            }
-            let Some(previous) = k.checked_sub(1).map(|p| &track.fixes[p]) else { continue };
-            let took_ms = fix.time_ms - previous.time_ms;
-            let moved_m = previous.at.distance_m(fix.at);
-            if took_ms > self.config.gap_ms_max {
-                self.counts.gaps += one;
-            } else if moved_m * 1_000.0 > self.config.speed_mps_max * took_ms as f64 {
-                self.counts.jumps += one;
-            } else {
-                let ends = step::Ends {
-                    from: (previous.time_ms, previous.spot, previous.at),
-                    to: (fix.time_ms, fix.spot, fix.at),
-                    moved_m,
-                };
-                let emit = |t: Traversal| t.contributions(vehicle, &mut tell);
-                match self.search.drive(&self.network, &ends, self.config.radius_m, emit) {
-                    true => self.counts.steps += one,
-                    false => self.counts.breaks += one,
-                }
-            }
+        if from.role == Role::Parked || to.role == Role::Parked {
+            return Err(Break::Parked);
+        }
+        let ends =
+            Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m: from.at.distance_m(to.at) };
+        if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
+            return Err(Break::OffNetwork);
+        }
+        match self.pieces.find(&self.ground, &mut self.routes, &self.scale, &ends) {
+            Drive::None => Err(Break::NoRoute),
+            drive @ (Drive::Known | Drive::Bridged) => Ok((ends, drive)),
         }
     }
 
@@ -255,5 +262,145 @@ impl Matcher {
         }
         let (segment, offset_m): (SegmentIndex, f64) = self.network.on_source(edge, *pos_m)?;
         Some(Spot::On { segment, offset_m })
+    }
+
+    fn fix(&self, seen: &Observed) -> Fix {
+        let moving = seen.speed_mps.is_none_or(|v| v >= self.config.heading_mps_min);
+        Fix::new(seen.time_ms, seen.at, seen.heading.filter(|_| moving), self.named(seen))
+    }
+}
+
+impl Matcher {
+    /// A matcher without any vehicle yet.
+    pub fn new(network: Arc<Network>, config: MatchConfig) -> Self {
+        Self {
+            world: World::new(network, config),
+            tracks: Vec::new(),
+            free: Vec::new(),
+            by_vehicle: FxHashMap::default(),
+            counts: MatchCounts::default(),
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+
+    /// What became of fixes and steps so far.
+    pub fn counts(&self) -> MatchCounts {
+        self.counts
+    }
+
+    /// Vehicles in memory.
+    pub fn vehicles(&self) -> usize {
+        self.by_vehicle.len()
+    }
+
+    /// Memory that one vehicle holds, bytes; 0 for one that is not known.
+    pub fn bytes_of(&self, vehicle: u64) -> usize {
+        let entry = size_of::<(u64, u32)>();
+        self.by_vehicle.get(&vehicle).map_or(0, |&i| self.tracks[i as usize].bytes() + entry)
+    }
+
+    /// How often the remembered routes were let go for want of space.
+    pub fn routes_cleared(&self) -> u64 {
+        self.world.routes.cleared()
+    }
+
+    /// Takes one fix in and tells every change of the cells that follows from it.
+    pub fn observe(&mut self, seen: &Observed, mut change: impl FnMut(Change)) {
+        let fix = self.world.fix(seen);
+        let place = self.track(seen.vehicle);
+        let mut track = std::mem::take(&mut self.tracks[place]);
+        let undecided = track.undecided();
+        self.before.clear();
+        self.before.extend(&track.fixes);
+        let first = match track.take(&mut self.world, fix) {
+            Taken::Last => undecided,
+            Taken::Redone => {
+                self.counts.redone += 1;
+                0
+            }
+            Taken::SameMoment => {
+                self.counts.same_moment += 1;
+                self.tracks[place] = track;
+                return;
+            }
+            Taken::TooLate => {
+                self.counts.too_late += 1;
+                self.tracks[place] = track;
+                return;
+            }
+        };
+        track.place_provisionally(&mut self.world);
+        self.after.clear();
+        self.after.extend(&track.fixes);
+        let same = |k: &usize| self.before.get(*k).is_some_and(|b| b.same_place(&self.after[*k]));
+        let from = (first..self.after.len()).find(|k| !same(k)).unwrap_or(self.after.len());
+        let (before, after) = (std::mem::take(&mut self.before), std::mem::take(&mut self.after));
+        self.tell(&before, from, seen.vehicle, Sign::TakeBack, &mut change);
+        self.tell(&after, from, seen.vehicle, Sign::Add, &mut change);
+        (self.before, self.after) = (before, after);
+        while track.shed(&mut self.world, false).is_some() {}
+        self.tracks[place] = track;
+    }
+
+    /// Drops the vehicles whose newest fix is older than the limit before `now_ms` of event time.
+    pub fn forget_silent(&mut self, now_ms: i64) {
+        let limit_ms = now_ms - self.world.config.forget_after_ms;
+        let (tracks, free) = (&mut self.tracks, &mut self.free);
+        self.by_vehicle.retain(|_, &mut place| {
+            let track = &mut tracks[place as usize];
+            let kept = track.fixes.back().is_some_and(|f| f.time_ms >= limit_ms);
+            if !kept {
+                *track = Track::default();
+                free.push(place);
+            }
+            kept
+        });
+    }
+
+    /// The place of a vehicle's track, new if it has none.
+    fn track(&mut self, vehicle: u64) -> usize {
+        let (tracks, free) = (&mut self.tracks, &mut self.free);
+        let place = *self.by_vehicle.entry(vehicle).or_insert_with(|| {
+            let place = free.pop().unwrap_or_else(|| {
+                tracks.push(Track::default());
+                (tracks.len() - 1) as u32
+            });
+            tracks[place as usize].vehicle = vehicle;
+            place
+        });
+        place as usize
+    }
+
+    /// Tells the contributions of every step that touches a fix at `from` or later, and of the fixes themselves.
+    fn tell(&mut self, fixes: &[Fix], from: usize, vehicle: u64, sign: Sign, change: &mut impl FnMut(Change)) {
+        let one = if sign == Sign::Add { 1 } else { -1 };
+        let mut tell = |c: Contribution| change(if sign == Sign::Add { Change::Add(c) } else { Change::TakeBack(c) });
+        for k in from..fixes.len() {
+            let fix = &fixes[k];
+            match fix.spot() {
+                Spot::On { segment, .. } => {
+                    self.counts.placed += one;
+                    let pane_ms = pane_start(fix.time_ms);
+                    tell(Contribution { segment, pane_ms, vehicle, distance_mm: 0, time_ms: 0, events: 1 });
+                }
+                Spot::Junction => self.counts.in_junction += one,
+                Spot::Off if fix.role == Role::Parked => self.counts.parked += one,
+                Spot::Off => self.counts.off_network += one,
+            }
+            let Some(previous) = k.checked_sub(1).map(|p| &fixes[p]) else { continue };
+            match self.world.step(previous, fix) {
+                Ok((ends, drive)) => {
+                    self.counts.steps += one;
+                    self.counts.bridged += if drive == Drive::Bridged { one } else { 0 };
+                    self.world.pieces.share_out(&ends, |t| t.contributions(vehicle, &mut tell));
+                }
+                Err(Break::Gap) => self.counts.gaps += one,
+                Err(Break::Jump) => self.counts.jumps += one,
+                Err(Break::NoRoute) => self.counts.breaks += one,
+                Err(Break::OffNetwork) => self.counts.off_steps += one,
+                Err(Break::Parked) => self.counts.parked_steps += one,
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@
 //! | `vehicles` | distinct vehicles |
 //! | `events` | position reports |
 
+pub mod matched;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -37,6 +39,8 @@ pub enum OutputError {
     Parquet { path: String, source: ParquetError },
     #[error("{path} ends neither in .csv nor in .parquet; name the output by the format that you want")]
     UnknownFormat { path: String },
+    #[error("{path} ends neither in .csv nor in .parquet nor in .geojson; name the output by the format that you want")]
+    UnknownMatchedFormat { path: String },
 }
 
 /// Writes cells in the format that the file's name asks for.

@@ -1,9 +1,16 @@
-//! One fix → a spot on the network: the nearest segment whose direction agrees, with the last spot in mind.
+//! States of the model → spots: what a vehicle is said to be at, moving forward only.
 //!
-//! Upstream: the track in [`super`]. Downstream: [`super::step`].
+//! Upstream: [`super::track`], which knows the best drive. Downstream: [`super::step`].
+//!
+//! Noise pulls a vehicle back and forth along its street; taken literally that would be a drive of its own. So a
+//! step back within noise holds the spot that was reached, and the fixes between two of the model are laid on the
+//! route between them, each no farther back than the one before.
 
-use events::{HeadingDeg, LonLat};
-use roads::{Candidate, Network, SegmentIndex};
+use roads::SegmentIndex;
+
+use super::ground::{Ground, Point};
+use super::model::Scale;
+use super::routes::Routes;
 
 /// Where a fix was placed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,79 +21,87 @@ pub enum Spot {
     },
     /// Inside a junction of the source's own network.
     Junction,
-    /// Too far from every segment.
+    /// On no segment.
     Off,
 }
 
-/// What is known of the fix before.
-pub struct Previous {
-    pub at: LonLat,
-    pub spot: Spot,
-    pub course: Option<HeadingDeg>,
+/// A place on a segment, packed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct On {
+    pub(crate) segment: u32,
+    pub(crate) offset_m: f32,
 }
 
-/// Typical lateral error of a fix against the line that is drawn for its street, metres: GPS error and the
-/// width of the street (pNEUMA against OpenStreetMap: 2.3 m at the median, 7 m at 90 %).
-const SIGMA_M: f64 = 6.0;
-
-/// Typical error of a course against the direction of the street, degrees.
-const SIGMA_DEG: f64 = 30.0;
-
-/// A movement shorter than this says nothing about direction, metres.
-const COURSE_MOVE_M: f64 = 3.0;
-
-/// What it costs to leave the last segment for one that it does not lead to, in squared standard errors.
-const DISCONNECTED_COST: f64 = 4.0;
-
-/// What it costs to go on to a following segment, so that noise at a border does not flicker.
-const NEXT_COST: f64 = 0.25;
-
-/// Backward movement on one segment that is still noise, metres.
-const BACKWARD_NOISE_M: f64 = 5.0;
-
-/// Direction of travel: reported, else from the movement since the last fix, else what it was before
-/// (a repeated position is a red light).
-pub fn course(previous: Option<&Previous>, at: LonLat, reported: Option<HeadingDeg>) -> Option<HeadingDeg> {
-    if reported.is_some() {
-        return reported;
-    }
-    let previous = previous?;
-    if previous.at.distance_m(at) >= COURSE_MOVE_M {
-        return previous.at.bearing_to(at);
-    }
-    previous.course
-}
-
-/// Places one fix. Allocates only when `candidates` grows.
-pub fn place(
-    network: &Network,
-    at: LonLat,
-    course: Option<HeadingDeg>,
-    previous: Option<&Previous>,
-    radius_m: f64,
-    candidates: &mut Vec<Candidate>,
-) -> Spot {
-    network.nearest(at, radius_m, candidates);
-    let last = match previous.map(|p| p.spot) {
-        Some(Spot::On { segment, offset_m }) => Some((segment, offset_m)),
-        Some(Spot::Junction | Spot::Off) | None => None,
+/// The spot of a state when the vehicle was at `last` before: `last` itself when the state is a step back within
+/// noise, also over one junction.
+pub(crate) fn hold(ground: &Ground, routes: &Routes, scale: &Scale, last: Option<On>, state: On) -> On {
+    let Some(last) = last else { return state };
+    let back_m = if last.segment == state.segment {
+        last.offset_m - state.offset_m
+    } else {
+        let (was, now) = (routes.segment(last.segment), routes.segment(state.segment));
+        if now.to != was.from || state.segment == ground.way_back(last.segment) {
+            return state;
+        }
+        now.length_m - state.offset_m + last.offset_m
     };
-    let cost = |c: &Candidate| {
-        let aside = (c.distance_m / SIGMA_M).powi(2);
-        let turned = course.map_or(0.0, |course| (f64::from(course.angle_to(c.heading)) / SIGMA_DEG).powi(2));
-        aside + turned + last.map_or(0.0, |last| transition_cost(network, last, c))
-    };
-    candidates
-        .iter()
-        .map(|c| (cost(c), c))
-        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.segment.cmp(&b.1.segment)))
-        .map_or(Spot::Off, |(_, c)| Spot::On { segment: c.segment, offset_m: c.offset_m })
+    if back_m > 0.0 && back_m < scale.back_m { last } else { state }
 }
 
-fn transition_cost(network: &Network, (segment, offset_m): (SegmentIndex, f64), to: &Candidate) -> f64 {
-    if segment == to.segment {
-        let back_m = offset_m - to.offset_m;
-        return if back_m > BACKWARD_NOISE_M { (back_m / BACKWARD_NOISE_M).min(DISCONNECTED_COST) } else { 0.0 };
+/// The route between two spots, on which the fixes between them are laid.
+pub(crate) struct Stretch {
+    begin: On,
+    end: On,
+    /// Segments from begin to end, both included; one when they are the same.
+    route: Vec<SegmentIndex>,
+    /// How far along `route` the last fix was laid.
+    at: usize,
+    last: On,
+}
+
+impl Default for Stretch {
+    fn default() -> Self {
+        let nowhere = On { segment: 0, offset_m: 0.0 };
+        Self { begin: nowhere, end: nowhere, route: Vec::new(), at: 0, last: nowhere }
     }
-    if network.successors(segment).contains(&to.segment) { NEXT_COST } else { DISCONNECTED_COST }
+}
+
+impl Stretch {
+    /// From a spot to the next one that is known, or to the end of its segment when none is yet.
+    pub(crate) fn set(&mut self, routes: &mut Routes, scale: &Scale, begin: On, end: Option<On>, straight_m: f32) {
+        let length_m = routes.segment(begin.segment).length_m;
+        let end = end.unwrap_or(On { segment: begin.segment, offset_m: length_m });
+        self.route.clear();
+        if begin.segment != end.segment || end.offset_m < begin.offset_m {
+            let limit_m = scale.route_limit_m(straight_m);
+            if routes.between(begin.segment, end.segment, limit_m, &mut self.route).is_some() {
+                self.route.push(SegmentIndex(end.segment));
+            } else if begin.segment != end.segment {
+                // Turned round, or nothing is known: on the one or the other.
+                self.route.push(SegmentIndex(end.segment));
+            }
+        }
+        self.route.insert(0, SegmentIndex(begin.segment));
+        (self.begin, self.end, self.at, self.last) = (begin, end, 0, begin);
+    }
+
+    /// Lays one fix on the route, not behind the one laid before.
+    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point) -> On {
+        let mut best = (f32::INFINITY, self.at, self.last);
+        for (i, segment) in self.route.iter().enumerate().skip(self.at) {
+            let length_m = routes.segment(segment.0).length_m;
+            let low = if i == self.at { self.last.offset_m } else { 0.0 };
+            let high = if i + 1 == self.route.len() { self.end.offset_m } else { length_m };
+            let (distance2, offset_m) = ground.project(at, segment.0, length_m);
+            // Beyond the stretch it is nearer to the end than it looks from here.
+            let over_m = (low - offset_m).max(offset_m - high).max(0.0);
+            let distance2 = distance2 + over_m * over_m;
+            if distance2 < best.0 {
+                let offset_m = offset_m.max(low).min(high.max(low));
+                best = (distance2, i, On { segment: segment.0, offset_m });
+            }
+        }
+        (self.at, self.last) = (best.1, best.2);
+        self.last
+    }
 }

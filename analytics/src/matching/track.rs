@@ -1,0 +1,429 @@
+//! One vehicle: its last fixes, the undecided part of its drive, and how one more fix changes both.
+//!
+//! Upstream: [`super::Matcher`]. Downstream: [`super::model`] (the best drive), [`super::place`] (spots).
+//!
+//! Fixes nearer than 3 σ to the last one of the model are skipped: they say nothing new, and noise would make a
+//! drive of them. The others become columns of the model. A column is decided, for good, when `look_back_fixes`
+//! columns or `look_back_ms` lie behind it; states that do not come from the decided one are dropped, so that
+//! what is decided later continues it. A fix that arrives late is put into its place and everything that is still
+//! remembered is done again; what has left memory stays as it is.
+
+use std::collections::VecDeque;
+
+use events::{HeadingDeg, LonLat};
+
+use super::ground::NONE;
+use super::model::{self, Column, STATES_MAX};
+use super::place::{self, On, Spot};
+use super::{Break, World};
+
+/// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
+pub const TRACK_FIXES_MAX: usize = 22;
+
+/// What became of a fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// In the model.
+    Kept,
+    /// Too near to the last kept one to say anything new.
+    Skipped,
+    /// Standing for longer than any queue does.
+    Parked,
+    /// Farther than the radius from every segment.
+    Off,
+    /// The source named its segment.
+    Named,
+    /// The source said that it is inside a junction.
+    Junction,
+}
+
+/// A fix with its place, 40 bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fix {
+    pub(crate) time_ms: i64,
+    pub(crate) at: LonLat,
+    segment: u32,
+    offset_m: f32,
+    /// Hundredths of a degree; [`Fix::NO_HEADING`] is none.
+    heading: u16,
+    /// Of 255.
+    confidence: u8,
+    pub(crate) role: Role,
+    /// Why no drive leads here from the fix before.
+    pub(crate) start: Option<Break>,
+}
+
+/// What is remembered of one vehicle.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    pub(crate) vehicle: u64,
+    pub(crate) fixes: VecDeque<Fix>,
+    columns: VecDeque<Column>,
+    /// So many of the first fixes have their final place.
+    decided: usize,
+    /// Where the last of them was on this drive.
+    base: Option<On>,
+    /// Set when older fixes were let go: the first one kept is final, and what is older than it is too late.
+    pub(crate) shortened: bool,
+    /// Where it began to stand off the network.
+    off_since: Option<(i64, LonLat)>,
+}
+
+/// How a fix was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Behind all others.
+    Last,
+    /// Late, and everything remembered was done again.
+    Redone,
+    SameMoment,
+    TooLate,
+}
+
+impl Fix {
+    const NO_HEADING: u16 = u16::MAX;
+
+    pub(crate) fn new(time_ms: i64, at: LonLat, heading: Option<HeadingDeg>, named: Option<Spot>) -> Self {
+        let heading = heading.map_or(Self::NO_HEADING, |h| (h.get() * 100.0) as u16);
+        let (role, segment, offset_m) = match named {
+            Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
+            Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
+            Some(Spot::Off) | None => (Role::Off, NONE, 0.0),
+        };
+        Self { time_ms, at, segment, offset_m, heading, confidence: 255, role, start: None }
+    }
+
+    pub(crate) fn spot(&self) -> Spot {
+        match self.role {
+            Role::Kept | Role::Skipped | Role::Named if self.segment != NONE => {
+                Spot::On { segment: roads::SegmentIndex(self.segment), offset_m: f64::from(self.offset_m) }
+            }
+            Role::Junction => Spot::Junction,
+            Role::Kept | Role::Skipped | Role::Named | Role::Parked | Role::Off => Spot::Off,
+        }
+    }
+
+    /// 0 to 1: see [`super::drive`].
+    pub(crate) fn confidence(&self) -> f32 {
+        f32::from(self.confidence) / 255.0
+    }
+
+    fn heading(&self) -> Option<HeadingDeg> {
+        (self.heading != Self::NO_HEADING).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+    }
+
+    fn on(&self) -> Option<On> {
+        (self.segment != NONE).then_some(On { segment: self.segment, offset_m: self.offset_m })
+    }
+
+    /// Whether nothing that is counted differs.
+    pub(crate) fn same_place(&self, other: &Self) -> bool {
+        (self.time_ms, self.segment, self.role, self.start) == (other.time_ms, other.segment, other.role, other.start)
+            && self.offset_m.to_bits() == other.offset_m.to_bits()
+    }
+
+    fn put(&mut self, on: On) {
+        (self.segment, self.offset_m) = (on.segment, on.offset_m);
+    }
+}
+
+impl Track {
+    /// Takes one fix in; its place is in time order.
+    pub(crate) fn take(&mut self, world: &mut World, fix: Fix) -> Taken {
+        let at = match self.fixes.back() {
+            Some(last) if last.time_ms < fix.time_ms => self.fixes.len(),
+            None => 0,
+            Some(_) => match self.fixes.binary_search_by_key(&fix.time_ms, |f| f.time_ms) {
+                Ok(_) => return Taken::SameMoment,
+                Err(0) if self.shortened => return Taken::TooLate,
+                Err(at) => at,
+            },
+        };
+        if self.fixes.len() == self.fixes.capacity() {
+            // Doubling would end above the bound.
+            let room = (self.fixes.len() * 2).clamp(4, TRACK_FIXES_MAX + 1);
+            self.fixes.reserve_exact(room.saturating_sub(self.fixes.len()).max(1));
+        }
+        self.fixes.insert(at, fix);
+        if at + 1 == self.fixes.len() {
+            self.process(world, at);
+            return Taken::Last;
+        }
+        self.redo(world);
+        Taken::Redone
+    }
+
+    /// The first fix whose place may still change.
+    pub(crate) fn undecided(&self) -> usize {
+        self.decided
+    }
+
+    /// The cost of the best drive as it is known now.
+    #[cfg(test)]
+    pub(crate) fn best_cost(&self) -> Option<f32> {
+        self.columns.back().map(|c| c.states()[c.best()].cost)
+    }
+
+    /// Memory that it holds, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.fixes.capacity() * size_of::<Fix>() + self.columns.capacity() * size_of::<Column>()
+    }
+
+    /// Everything again, from the first fix that is remembered.
+    fn redo(&mut self, world: &mut World) {
+        self.columns.clear();
+        (self.decided, self.base, self.off_since) = (0, None, None);
+        if self.shortened
+            && let Some(first) = self.fixes.front().copied()
+        {
+            self.decided = 1;
+            if let Some(on) = first.on() {
+                self.anchor(world, &first, on);
+            }
+        }
+        for i in self.decided..self.fixes.len() {
+            self.process(world, i);
+        }
+    }
+
+    fn anchor(&mut self, world: &World, fix: &Fix, on: On) {
+        let column = Column::known(fix.time_ms, world.ground.point(fix.at), on.segment, on.offset_m);
+        self.columns.clear();
+        self.push(world, column);
+        self.base = Some(on);
+    }
+
+    fn push(&mut self, world: &World, column: Column) {
+        if self.columns.capacity() == 0 && world.config.look_back_fixes < 16 {
+            self.columns.reserve_exact(world.config.look_back_fixes + 1);
+        }
+        self.columns.push_back(column);
+    }
+
+    /// Takes the fix at `i` into the drive; those before it are done, those behind it are not looked at.
+    fn process(&mut self, world: &mut World, i: usize) {
+        let fix = self.fixes[i];
+        let start = i.checked_sub(1).and_then(|p| world.break_between(&self.fixes[p], &fix));
+        if start.is_some() || matches!(fix.role, Role::Named | Role::Junction) {
+            self.end_drive(world, i);
+        }
+        self.fixes[i].start = start;
+        if matches!(fix.role, Role::Named | Role::Junction) {
+            self.decided = i + 1;
+            if let Some(on) = fix.on() {
+                self.anchor(world, &fix, on);
+            }
+            return;
+        }
+        let at = world.ground.point(fix.at);
+        if let Some(last) = self.columns.back()
+            && model::straight_m(&world.ground, last.at, at) < world.scale.skip_m
+        {
+            let parked = fix.time_ms - last.time_ms > world.config.parked_ms;
+            self.fixes[i].role = if parked { Role::Parked } else { Role::Skipped };
+            return;
+        }
+        let mut column = Column::new(fix.time_ms, at);
+        model::candidates(&world.network, &world.ground, &world.scale, fix.heading(), &mut column, &mut world.scratch);
+        if column.states().is_empty() {
+            self.fixes[i].role = self.off(world, &fix);
+            return;
+        }
+        self.off_since = None;
+        if let Some(last) = self.columns.back() {
+            // A vehicle that stood has not been silent, one that was off the network has.
+            let away = i > 0 && matches!(self.fixes[i - 1].role, Role::Off | Role::Junction);
+            let silent = away && fix.time_ms - last.time_ms > world.config.gap_ms_max;
+            let own = column;
+            if silent || !model::forward(&world.ground, &mut world.routes, &world.scale, last, &mut column) {
+                self.end_drive(world, i);
+                self.fixes[i].start = Some(if silent { Break::Gap } else { Break::NoRoute });
+                column = own;
+            }
+        }
+        self.fixes[i].role = Role::Kept;
+        if self.columns.front().is_some_and(|c| c.decided) {
+            self.columns.pop_front();
+        }
+        self.push(world, column);
+        while self.columns.len() > world.config.look_back_fixes
+            || (self.columns.len() > 1 && fix.time_ms - self.columns[0].time_ms > world.config.look_back_ms)
+        {
+            self.decide(world);
+        }
+    }
+
+    /// What a fix off the network is: standing there for long is parking.
+    fn off(&mut self, world: &World, fix: &Fix) -> Role {
+        let near = |at: LonLat| at.distance_m(fix.at) < f64::from(world.scale.skip_m);
+        match self.off_since {
+            Some((since_ms, at)) if near(at) => {
+                if fix.time_ms - since_ms > world.config.parked_off_ms {
+                    Role::Parked
+                } else {
+                    Role::Off
+                }
+            }
+            Some(_) | None => {
+                self.off_since = Some((fix.time_ms, fix.at));
+                Role::Off
+            }
+        }
+    }
+
+    /// Decides everything before the fix at `i` and forgets the drive.
+    fn end_drive(&mut self, world: &mut World, i: usize) {
+        while self.columns.front().is_some_and(|c| !c.decided) {
+            self.decide(world);
+        }
+        let end = self.overrun(world, i);
+        self.place_between(world, self.decided, i, end);
+        self.decided = i;
+        self.columns.clear();
+        (self.base, self.off_since) = (None, None);
+    }
+
+    /// Where the drive ended, when its last fix was skipped but lies on the segment behind that of the base.
+    fn overrun(&self, world: &World, i: usize) -> Option<On> {
+        let base = self.base?;
+        let last = self.fixes.get(i.checked_sub(1)?).filter(|f| f.role == Role::Skipped)?;
+        let at = world.ground.point(last.at);
+        let project = |segment: u32| {
+            let length_m = world.routes.segment(segment).length_m;
+            let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
+            (distance2_m2, On { segment, offset_m })
+        };
+        let here_m2 = project(base.segment).0;
+        let next = world.network.successors(roads::SegmentIndex(base.segment)).iter().map(|s| project(s.0));
+        let next = next.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        // It must explain the fix better by one typical error, not by noise.
+        (next.0 + world.scale.sigma_m * world.scale.sigma_m < here_m2).then_some(next.1)
+    }
+
+    /// Decides the first column for good.
+    fn decide(&mut self, world: &mut World) {
+        let (state, confidence) = self.first_state();
+        let chosen = &self.columns[0].states()[state];
+        let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
+        let fix = self.next_kept(self.decided);
+        self.place_kept(world, self.decided, fix, on);
+        self.fixes[fix].confidence = confidence;
+        (self.decided, self.base) = (fix + 1, self.fixes[fix].on());
+        if self.columns.len() == 1 {
+            self.columns[0].settle(state);
+            return;
+        }
+        let mut alive = [false; STATES_MAX];
+        alive[state] = true;
+        for column in self.columns.iter_mut().skip(1) {
+            let mut still = [false; STATES_MAX];
+            for (state, still) in column.states_mut().iter_mut().zip(&mut still) {
+                if state.before != model::START && alive[usize::from(state.before)] {
+                    *still = state.cost.is_finite();
+                } else {
+                    state.cost = f32::INFINITY;
+                }
+            }
+            alive = still;
+        }
+        self.columns.pop_front();
+    }
+
+    /// The state of the first column on the best drive, and how sure that is: the likelihood of the best drive
+    /// against that of the best one through another state there, of 255.
+    fn first_state(&self) -> (usize, u8) {
+        let last = self.columns.len() - 1;
+        let back =
+            |end: usize| (1..=last).rev().fold(end, |state, c| usize::from(self.columns[c].states()[state].before));
+        let ends = self.columns[last].states();
+        let best = self.columns[last].best();
+        let state = back(best);
+        let mut margin = f32::INFINITY;
+        for (end, other) in ends.iter().enumerate() {
+            if other.cost.is_finite() && other.cost - ends[best].cost < margin && back(end) != state {
+                margin = other.cost - ends[best].cost;
+            }
+        }
+        (state, (255.0 / (1.0 + (-margin).exp())).round() as u8)
+    }
+
+    fn next_kept(&self, from: usize) -> usize {
+        let kept = (from..self.fixes.len()).find(|&k| self.fixes[k].role == Role::Kept);
+        kept.expect("every undecided column has its fix in the track")
+    }
+
+    /// Puts a kept fix, and those skipped before it.
+    fn place_kept(&mut self, world: &mut World, from: usize, fix: usize, state: On) {
+        let spot = place::hold(&world.ground, &world.routes, &world.scale, self.base, state);
+        self.place_between(world, from, fix, Some(spot));
+        self.fixes[fix].put(spot);
+    }
+
+    /// Lays the skipped fixes `from..to` on the way from the base to `end`, or ahead of the base.
+    fn place_between(&mut self, world: &mut World, from: usize, to: usize, end: Option<On>) {
+        let Some(base) = self.base else { return };
+        let mut set = false;
+        for k in from..to {
+            if self.fixes[k].role != Role::Skipped {
+                continue;
+            }
+            if !set {
+                // Skipped fixes lie within 3 σ of the base, and the next kept one not far beyond.
+                world.stretch.set(&mut world.routes, &world.scale, base, end, world.scale.skip_m);
+                set = true;
+            }
+            let at = world.ground.point(self.fixes[k].at);
+            let on = world.stretch.lay(&world.ground, &world.routes, at);
+            self.fixes[k].put(on);
+        }
+    }
+
+    /// Puts every undecided fix where the best drive has it now.
+    pub(crate) fn place_provisionally(&mut self, world: &mut World) {
+        let (decided, base) = (self.decided, self.base);
+        if let Some(last) = self.columns.len().checked_sub(1) {
+            let mut state = self.columns[last].best();
+            world.trace.clear();
+            for c in (0..=last).rev() {
+                let s = &self.columns[c].states()[state];
+                if !self.columns[c].decided {
+                    world.trace.push(On { segment: s.segment, offset_m: s.offset_m });
+                }
+                state = usize::from(s.before);
+            }
+            let mut from = decided;
+            while let Some(on) = world.trace.pop() {
+                let fix = self.next_kept(from);
+                self.place_kept(world, from, fix, on);
+                (from, self.base) = (fix + 1, self.fixes[fix].on());
+            }
+            self.place_between(world, from, self.fixes.len(), None);
+        }
+        self.base = base;
+    }
+
+    /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are
+    /// final then.
+    pub(crate) fn shed(&mut self, world: &mut World, all: bool) -> Option<Fix> {
+        if self.fixes.len() <= TRACK_FIXES_MAX && !all {
+            return None;
+        }
+        if all && self.decided < self.fixes.len() {
+            self.end_drive(world, self.fixes.len());
+        }
+        while self.decided < 2.min(self.fixes.len()) {
+            if self.columns.front().is_some_and(|c| !c.decided) {
+                self.decide(world);
+            } else {
+                // Only skipped ones are left behind the last decided.
+                self.place_between(world, self.decided, self.fixes.len(), None);
+                self.decided = self.fixes.len();
+                self.base = self.fixes.back().filter(|f| f.role == Role::Skipped).and_then(Fix::on).or(self.base);
+            }
+        }
+        let fix = self.fixes.pop_front()?;
+        self.decided -= 1;
+        self.shortened = true;
+        Some(fix)
+    }
+}
