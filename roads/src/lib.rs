@@ -11,8 +11,8 @@
 //! - [`path`]: bounded shortest and fastest paths that obey turns
 //! - [`connected`]: the part in which everything reaches everything
 //! - [`generate`]: a city from a seed
-//! - [`mod@import`]: OpenStreetMap extracts and SUMO networks
-//! - [`cache`]: our own file, and opening any of the three by content
+//! - [`mod@import`]: OpenStreetMap extracts, SUMO networks, CityFlow roadnets
+//! - [`cache`]: our own file, and opening any of the four by content
 
 pub mod cache;
 pub mod connected;
@@ -26,9 +26,9 @@ pub mod segment;
 
 pub use cache::{OpenError, open};
 pub use generate::{CityPlan, city};
-pub use import::{ImportError, ImportReport, import};
+pub use import::{ImportError, ImportOptions, ImportReport, Progress, Stage, import, import_with};
 pub use index::{CANDIDATES_MAX, Candidate};
 pub use network::Network;
 pub use network::builder::{NetworkBuilder, NetworkError, NewSegment};
 pub use path::{Path, Search};
-pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex};
+pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex, Structure};
