@@ -11,12 +11,14 @@
 //! - [`path`]: bounded shortest and fastest paths that obey turns
 //! - [`connected`]: the part in which everything reaches everything
 //! - [`generate`]: a city from a seed
+//! - [`hexagon`]: hexagons in place of streets, where there is no map
 //! - [`mod@import`]: OpenStreetMap extracts, SUMO networks, CityFlow roadnets
 //! - [`cache`]: our own file, and opening any of the four by content
 
 pub mod cache;
 pub mod connected;
 pub mod generate;
+pub mod hexagon;
 pub mod import;
 pub mod index;
 mod line;
