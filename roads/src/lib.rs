@@ -13,9 +13,11 @@
 //! - [`generate`]: a city from a seed
 //! - [`hexagon`]: hexagons in place of streets, where there is no map
 //! - [`mod@import`]: OpenStreetMap extracts, SUMO networks, CityFlow roadnets
+//! - [`mod@check`]: what looks wrong in a network, as a list and as GeoJSON
 //! - [`cache`]: our own file, and opening any of the four by content
 
 pub mod cache;
+pub mod check;
 pub mod connected;
 pub mod generate;
 pub mod hexagon;
