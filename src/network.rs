@@ -1,25 +1,40 @@
-//! `arterial network`: import, generate and inspect a road network; and the `--network` of every other command.
+//! `arterial network`: import, generate, inspect and check a road network; and the `--network` of every other command.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use events::LonLat;
+use indicatif::ProgressBar;
+use roads::check::{self, Problem};
 use roads::generate::{self, CityPlan};
-use roads::{Network, RoadClass};
+use roads::{ImportOptions, Network, RoadClass, Stage, Structure};
+
+use crate::progress;
 
 /// The word that stands for the generated city.
 pub(crate) const DEMO: &str = "demo";
 
-/// Import, generate or inspect a road network
+/// Segments that `check` names for each problem; the GeoJSON has all.
+const EXAMPLES_MAX: usize = 3;
+
+/// Import, generate, inspect or check a road network
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Import an OSM extract (.osm.pbf) or a SUMO network (.net.xml, .net.xml.gz)
+    /// Import an OSM extract (.osm.pbf), a SUMO network (.net.xml) or a CityFlow roadnet (.json), packed or not
     Import {
         /// The map
         input: PathBuf,
         /// Where the network goes
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Whose default limits hold where OSM has none, as two letters; else the extract is asked
+        #[arg(long, value_name = "XX")]
+        country: Option<String>,
+        /// Where the point 0, 0 of a CityFlow roadnet lies, degrees [default: that of the demo city]
+        #[arg(long, value_name = "LON,LAT", value_parser = origin, allow_hyphen_values = true)]
+        origin: Option<LonLat>,
     },
     /// Generate the demo city
     Generate {
@@ -29,18 +44,37 @@ pub(crate) enum Command {
         /// The same seed gives the same city
         #[arg(long, env = "ARTERIAL_SEED", default_value_t = CityPlan::default().seed)]
         seed: u64,
+        /// Blocks from west to east
+        #[arg(long, value_name = "N", default_value_t = CityPlan::default().blocks_x,
+            value_parser = clap::value_parser!(u32).range(2..=200))]
+        blocks_x: u32,
+        /// Blocks from south to north
+        #[arg(long, value_name = "N", default_value_t = CityPlan::default().blocks_y,
+            value_parser = clap::value_parser!(u32).range(2..=200))]
+        blocks_y: u32,
+        /// Side of a block, metres, 40 to 2000
+        #[arg(long, value_name = "M", default_value_t = CityPlan::default().block_m)]
+        block_m: f64,
     },
     /// What a network holds
     Info {
-        /// A network file, an OSM extract or a SUMO network
+        /// A network file, or a map of `import`
         file: PathBuf,
+    },
+    /// What looks wrong in a network: dead ends, unreachable parts, odd limits and lengths, gaps
+    Check {
+        /// A network file, or a map of `import`
+        file: PathBuf,
+        /// Where every finding goes as a line with its properties
+        #[arg(long, value_name = "FILE")]
+        geojson: Option<PathBuf>,
     },
 }
 
 /// Which road network.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct NetworkArg {
-    /// Road network: a file of `arterial network import`, an OSM extract, a SUMO network, or `demo`
+    /// Road network: a file of `arterial network import`, an OSM extract, a SUMO network, a CityFlow roadnet, or `demo`
     #[arg(long, env = "ARTERIAL_NETWORK", value_name = "FILE|demo")]
     network: PathBuf,
 }
@@ -60,14 +94,45 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Network> {
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Import { input, out } => {
-            let network =
-                roads::import::import(&input).with_context(|| format!("cannot import {}", input.display()))?;
-            save(&network, &out)
+        Command::Import { input, out, country, origin } => {
+            save(&import(&input, &ImportOptions { country, origin })?, &out)
         }
-        Command::Generate { out, seed } => save(&generate::city(&CityPlan { seed, ..CityPlan::default() }), &out),
+        Command::Generate { out, seed, blocks_x, blocks_y, block_m } => {
+            if !(40.0..=2_000.0).contains(&block_m) {
+                bail!("--block-m is {block_m}: 40 to 2000 metres are possible");
+            }
+            save(&generate::city(&CityPlan { seed, blocks_x, blocks_y, block_m, ..CityPlan::default() }), &out)
+        }
         Command::Info { file } => info(&open(&file)?),
+        Command::Check { file, geojson } => check(&open(&file)?, geojson.as_deref()),
     }
+}
+
+fn origin(text: &str) -> Result<LonLat, String> {
+    let wrong = || format!("`{text}` is not a longitude and a latitude in degrees, such as 117.0,36.65");
+    let (lon, lat) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong());
+    LonLat::new(number(lon)?, number(lat)?).map_err(|error| error.to_string())
+}
+
+fn import(input: &Path, options: &ImportOptions) -> anyhow::Result<Network> {
+    let mut bar: Option<(Stage, ProgressBar)> = None;
+    let imported = roads::import_with(input, options, &mut |at| {
+        let is_same = bar.as_ref().is_some_and(|(stage, _)| *stage == at.stage);
+        if !is_same {
+            let fresh = progress::share(at.total).with_message(at.stage.name());
+            if let Some((_, done)) = bar.replace((at.stage, fresh)) {
+                done.finish_and_clear();
+            }
+        }
+        if let Some((_, bar)) = &bar {
+            bar.set_position(at.done);
+        }
+    });
+    if let Some((_, bar)) = bar {
+        bar.finish_and_clear();
+    }
+    imported.with_context(|| format!("cannot import {}", input.display()))
 }
 
 fn save(network: &Network, out: &Path) -> anyhow::Result<()> {
@@ -86,14 +151,65 @@ fn info(network: &Network) -> anyhow::Result<()> {
     writeln!(out, "network   {} (source {})", network.name(), network.source_hash())?;
     writeln!(out, "covers    {west:.4} to {east:.4} °E, {south:.4} to {north:.4} °N")?;
     writeln!(out, "segments  {segments} directed, {length_km:.1} km; junctions {}", network.nodes().len())?;
+    let each = network.turn_count() as f64 / segments as f64;
+    writeln!(out, "turns     {}, {each:.2} a segment", network.turn_count())?;
     for class in RoadClass::ALL {
         let (n, km) = km(&|s| s.class == class);
         if n > 0 {
             writeln!(out, "  {:<12}{n:>7} {km:>9.1} km", class.name())?;
         }
     }
+    let kinds: [(&str, fn(&Structure) -> bool); 4] = [
+        ("links", |s| s.is_link),
+        ("roundabouts", |s| s.is_roundabout),
+        ("bridges", |s| s.is_bridge),
+        ("tunnels", |s| s.is_tunnel),
+    ];
+    for (name, is_kind) in kinds {
+        let (n, km) = km(&|s| is_kind(&s.structure));
+        if n > 0 {
+            writeln!(out, "  {name:<12}{n:>7} {km:>9.1} km")?;
+        }
+    }
     for count in &network.import_report().counts {
         writeln!(out, "import    {}: {}", count.what, count.count)?;
+    }
+    Ok(())
+}
+
+fn check(network: &Network, geojson: Option<&Path>) -> anyhow::Result<()> {
+    let findings = check::check(network);
+    let mut by_problem: BTreeMap<Problem, Vec<&check::Finding>> = BTreeMap::new();
+    for finding in &findings {
+        by_problem.entry(finding.problem).or_default().push(finding);
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:>8} {:>10}  problem", "segments", "km")?;
+    for problem in Problem::ALL {
+        let found = by_problem.get(&problem).map_or(&[][..], Vec::as_slice);
+        // From 0.0: the sum of nothing is -0.0 in Rust, and would be printed so.
+        let km = found.iter().fold(0.0, |sum, f| sum + network.segment(f.segment).length_m) / 1_000.0;
+        writeln!(out, "{:>8} {km:>10.1}  {}", found.len(), problem.name())?;
+        for finding in found.iter().take(EXAMPLES_MAX) {
+            let segment = network.segment(finding.segment);
+            let end = network.place(finding.segment, f64::INFINITY);
+            writeln!(
+                out,
+                "{:>20}  {} ends at {:.5},{:.5} {}",
+                "",
+                segment.source_id,
+                end.lon_deg(),
+                end.lat_deg(),
+                segment.name.as_deref().unwrap_or("")
+            )?;
+        }
+    }
+    writeln!(out, "{:>8} {:>10}  segments in all", network.segments().len(), "")?;
+    if let Some(path) = geojson {
+        let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut file = std::io::BufWriter::new(file);
+        let written = check::write_geojson(network, &findings, &mut file).and_then(|()| file.flush());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

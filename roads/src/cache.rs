@@ -6,7 +6,7 @@
 //! Upstream: the importers. Downstream: every command that takes `--network`.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::import::{self, ImportError};
@@ -16,7 +16,7 @@ use crate::network::{Network, Stored};
 const MAGIC: &[u8; 8] = b"ARTROADS";
 
 /// Raised with every change of [`Stored`] or of what it contains.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const HEADER_BYTES: usize = 24;
 
@@ -52,8 +52,7 @@ pub enum OpenError {
     Import(#[from] ImportError),
 }
 
-/// Opens a network from whatever holds one, told by its content: our own file, an OpenStreetMap extract, a SUMO
-/// network.
+/// Opens a network from whatever holds one, told by its content: our own file, or what [`mod@crate::import`] reads.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -72,12 +71,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<Network, OpenError> {
 pub fn save(net: &Network, path: impl AsRef<Path>) -> Result<(), CacheError> {
     let path = path.as_ref();
     let failed = |error| CacheError::Write { path: path.to_owned(), error };
-    let bytes = postcard::to_stdvec(&net.stored).expect("plain data in memory always encodes");
-    let packed = zstd::encode_all(bytes.as_slice(), LEVEL).map_err(failed)?;
+    let (unpacked_bytes, packed) = pack(&net.stored).map_err(failed)?;
     let mut name = path.file_name().ok_or_else(|| failed(std::io::ErrorKind::IsADirectory.into()))?.to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let aside = path.with_file_name(name);
-    let written = write(&aside, &header(&bytes, &packed), &packed).and_then(|()| fs::rename(&aside, path));
+    let written = write(&aside, &header(unpacked_bytes, &packed), &packed).and_then(|()| fs::rename(&aside, path));
     if let Err(error) = written {
         // What is left of it would only be in the way; the first error is the one to tell.
         drop(fs::remove_file(&aside));
@@ -121,11 +119,38 @@ pub fn load(path: impl AsRef<Path>) -> Result<Network, CacheError> {
     Ok(Network::assemble(stored))
 }
 
-fn header(bytes: &[u8], packed: &[u8]) -> [u8; HEADER_BYTES] {
+/// Encodes and packs in one go, since the unpacked bytes of a country would double the memory; gives their number too.
+fn pack(stored: &Stored) -> std::io::Result<(u64, Vec<u8>)> {
+    let packer = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    let counting = BufWriter::with_capacity(1 << 16, Counting { inner: packer, bytes: 0 });
+    let written = postcard::to_io(stored, counting).expect("plain data in memory always encodes");
+    let counting = written.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    Ok((counting.bytes, counting.inner.finish()?))
+}
+
+/// Counts what is written through it.
+struct Counting<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn header(unpacked_bytes: u64, packed: &[u8]) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..20].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+    header[12..20].copy_from_slice(&unpacked_bytes.to_le_bytes());
     header[20..].copy_from_slice(&crc32fast::hash(packed).to_le_bytes());
     header
 }

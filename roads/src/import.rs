@@ -2,6 +2,7 @@
 //!
 //! Upstream: files on disk. Downstream: [`crate::cache::open`], the command line.
 
+pub mod cityflow;
 pub mod osm;
 pub mod sumo;
 
@@ -9,6 +10,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use events::LonLat;
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
@@ -21,12 +24,18 @@ pub enum ImportError {
     Io { path: PathBuf, error: std::io::Error },
     #[error("{} is empty", path.display())]
     EmptyFile { path: PathBuf },
-    #[error("{} is no road network that we read: an OpenStreetMap extract (.osm.pbf) or a SUMO network (.net.xml, .net.xml.gz)", path.display())]
+    #[error("{} is no road network that we read: an OpenStreetMap extract (.osm.pbf), a SUMO network (.net.xml, .net.xml.gz) or a CityFlow roadnet (.json, .json.gz)", path.display())]
     Unknown { path: PathBuf },
     #[error("{} ends too early: it was cut off or not fully downloaded", path.display())]
     Truncated { path: PathBuf },
     #[error("{} is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
+    #[error("{} has longitude and latitude swapped: {exchanged} of {all} places fit the box that the file itself states only if the two are exchanged", path.display())]
+    Swapped { path: PathBuf, exchanged: usize, all: usize },
+    #[error("{} contradicts itself: {outside} of {all} places lie outside of the box that it states, {bbox:?} (west, south, east, north)", path.display())]
+    Elsewhere { path: PathBuf, outside: usize, all: usize, bbox: [f64; 4] },
+    #[error("there are no default limits for country `{code}`; known are {known}")]
+    Country { code: String, known: String },
     #[error("{} has no projection, so its streets are nowhere on Earth: give netconvert the geo-reference when building it", path.display())]
     NoProjection { path: PathBuf },
     #[error("{} is in the projection `{projection}`, which we cannot undo: {what}", path.display())]
@@ -64,25 +73,98 @@ impl ImportReport {
     }
 }
 
+/// What a person may say about a map that the map does not say itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImportOptions {
+    /// Whose default limits hold where an OSM extract has none: ISO 3166-1, two letters. Without it the extract is
+    /// asked (see [`osm`]).
+    pub country: Option<String>,
+    /// Where the point 0, 0 of a network without geo-reference lies; [`cityflow::ORIGIN`] without it.
+    pub origin: Option<LonLat>,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub stage: Stage,
+    /// Of `total`, in the unit of the stage.
+    pub done: u64,
+    pub total: u64,
+}
+
+/// What an import is doing; a file that is read in one go has [`Stage::Segments`] only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Ways and restrictions; bytes of the file.
+    Ways,
+    /// Places of nodes; bytes of the file.
+    Nodes,
+    /// Streets made into segments; streets.
+    Segments,
+}
+
+impl Stage {
+    /// The lower-case words, as shown beside a bar.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ways => "reading ways",
+            Self::Nodes => "reading nodes",
+            Self::Segments => "making segments",
+        }
+    }
+}
+
 /// Imports a network, whatever its file is called: the kind is told by the content.
 ///
 /// # Errors
 /// [`ImportError`].
 pub fn import(path: impl AsRef<Path>) -> Result<Network, ImportError> {
+    import_with(path, &ImportOptions::default(), &mut |_| {})
+}
+
+/// Imports a network as [`import`] does, with options, and says how far it is.
+///
+/// # Errors
+/// [`ImportError`].
+pub fn import_with(
+    path: impl AsRef<Path>,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Network, ImportError> {
     let path = path.as_ref();
-    match Kind::of(&head(path)?) {
-        Some(Kind::OsmPbf) => osm::import(path),
-        Some(Kind::SumoXml) => sumo::import(path, false),
-        Some(Kind::SumoGzip) => sumo::import(path, true),
+    let (kind, is_gzip) = kind(path)?;
+    match kind {
+        Some(Kind::OsmPbf) => osm::import(path, options, progress),
+        Some(Kind::SumoXml) => sumo::import(path, is_gzip),
+        Some(Kind::CityFlowJson) => cityflow::import(path, is_gzip, options),
         None => Err(ImportError::Unknown { path: path.to_owned() }),
     }
 }
 
-/// What a file is by its first bytes.
+/// What a file is by its first bytes, or by those that it unpacks to.
 enum Kind {
     OsmPbf,
     SumoXml,
-    SumoGzip,
+    CityFlowJson,
+}
+
+/// The kind of a file, and whether it is packed with gzip.
+fn kind(path: &Path) -> Result<(Option<Kind>, bool), ImportError> {
+    let io = |error| ImportError::Io { path: path.to_owned(), error };
+    let head = head(File::open(path).map_err(io)?).map_err(io)?;
+    if head.is_empty() {
+        return Err(ImportError::EmptyFile { path: path.to_owned() });
+    }
+    if !head.starts_with(b"\x1f\x8b") {
+        return Ok((Kind::of(&head), false));
+    }
+    match self::head(MultiGzDecoder::new(File::open(path).map_err(io)?)) {
+        Ok(unpacked) => Ok((Kind::of(&unpacked), true)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(ImportError::Truncated { path: path.to_owned() })
+        }
+        Err(error) => Err(ImportError::Damaged { path: path.to_owned(), what: error.to_string() }),
+    }
 }
 
 impl Kind {
@@ -91,26 +173,26 @@ impl Kind {
         if head.get(4..15) == Some(b"\x0a\x09OSMHeader") {
             return Some(Self::OsmPbf);
         }
-        if head.starts_with(b"\x1f\x8b") {
-            return Some(Self::SumoGzip);
-        }
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-        text.starts_with(b"<").then_some(Self::SumoXml)
+        match text.first() {
+            Some(b'<') => Some(Self::SumoXml),
+            Some(b'{') => Some(Self::CityFlowJson),
+            Some(_) | None => None,
+        }
     }
 }
 
-/// The first bytes of a file.
-fn head(path: &Path) -> Result<Vec<u8>, ImportError> {
-    let io = |error| ImportError::Io { path: path.to_owned(), error };
+/// The first bytes of a source; fewer if it is shorter.
+fn head(source: impl Read) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(64);
-    File::open(path).map_err(io)?.take(64).read_to_end(&mut head).map_err(io)?;
-    if head.is_empty() { Err(ImportError::EmptyFile { path: path.to_owned() }) } else { Ok(head) }
+    source.take(64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// The file name without folders and the endings that we know.
 fn name_of(path: &Path) -> String {
     let name = path.file_name().map_or_else(|| "network".into(), |name| name.to_string_lossy().into_owned());
-    let endings = [".gz", ".pbf", ".xml", ".osm", ".net"];
+    let endings = [".gz", ".pbf", ".xml", ".json", ".osm", ".net"];
     endings.iter().fold(name.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name)).to_owned()
 }
 

@@ -11,12 +11,16 @@
 //! - [`path`]: bounded shortest and fastest paths that obey turns
 //! - [`connected`]: the part in which everything reaches everything
 //! - [`generate`]: a city from a seed
-//! - [`mod@import`]: OpenStreetMap extracts and SUMO networks
-//! - [`cache`]: our own file, and opening any of the three by content
+//! - [`hexagon`]: hexagons in place of streets, where there is no map
+//! - [`mod@import`]: OpenStreetMap extracts, SUMO networks, CityFlow roadnets
+//! - [`mod@check`]: what looks wrong in a network, as a list and as GeoJSON
+//! - [`cache`]: our own file, and opening any of the four by content
 
 pub mod cache;
+pub mod check;
 pub mod connected;
 pub mod generate;
+pub mod hexagon;
 pub mod import;
 pub mod index;
 mod line;
@@ -26,9 +30,9 @@ pub mod segment;
 
 pub use cache::{OpenError, open};
 pub use generate::{CityPlan, city};
-pub use import::{ImportError, ImportReport, import};
+pub use import::{ImportError, ImportOptions, ImportReport, Progress, Stage, import, import_with};
 pub use index::{CANDIDATES_MAX, Candidate};
 pub use network::Network;
 pub use network::builder::{NetworkBuilder, NetworkError, NewSegment};
 pub use path::{Path, Search};
-pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex};
+pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex, Structure};

@@ -99,6 +99,11 @@ impl Network {
         self.stored.turns.row(at.0)
     }
 
+    /// How many allowed turns there are, from segment to segment.
+    pub fn turn_count(&self) -> usize {
+        self.stored.turns.items.len()
+    }
+
     /// Segments that begin at a node, ascending.
     pub fn outgoing(&self, at: NodeIndex) -> &[SegmentIndex] {
         self.outgoing.row(at.0)

@@ -20,7 +20,7 @@ pub const SEGMENT_LENGTH_MAX_M: f64 = 500.0;
 pub struct SegmentId(pub u64);
 
 impl SegmentId {
-    /// The id of a canonical text such as `osm 4711 12 15 forward 0`: the first eight bytes of its BLAKE3 hash.
+    /// The id of a canonical text such as `osm 12 15`: the first eight bytes of its BLAKE3 hash.
     pub fn of(text: &str) -> Self {
         let hash = blake3::hash(text.as_bytes());
         let mut head = [0; 8];
@@ -156,6 +156,21 @@ impl FreeFlowBasis {
     }
 }
 
+/// What a street is built as, beside its class: what tells a ramp from the road below it.
+///
+/// `false` and 0 where the source says nothing: SUMO and CityFlow networks have none of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Structure {
+    /// A ramp or slip road (`highway=*_link`); its class is that of the road it leads to.
+    pub is_link: bool,
+    pub is_roundabout: bool,
+    pub is_bridge: bool,
+    /// Satellites are not seen from here: fixes end at one mouth and come back at the other.
+    pub is_tunnel: bool,
+    /// Which of crossing streets is above: relative, −5 to 5, 0 on the ground (OSM wiki, Key:layer).
+    pub layer: i8,
+}
+
 /// One direction of one piece of street.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
@@ -175,6 +190,7 @@ pub struct Segment {
     pub speed_limit_mps: f32,
     /// Lanes in this direction, at least 1.
     pub lanes: u8,
+    pub structure: Structure,
     pub(crate) points: Range<u32>,
 }
 

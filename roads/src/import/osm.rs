@@ -1,258 +1,302 @@
-//! OpenStreetMap extracts (.osm.pbf): from ways and nodes to segments.
+//! OpenStreetMap extracts (.osm.pbf): from ways, relations and nodes to segments.
 //!
-//! Two passes, since some files have ways before nodes: the first takes the drivable ways and counts how often
-//! each node is used, the second fetches the places of those nodes. Turn restrictions (relations) are not read
-//! yet; they will become `forbid_turn` after the segments are made.
+//! Two passes, so that only the places of nodes that streets use are held and the order of the file does not matter:
+//! the first takes the drivable ways and the turn restrictions, the second fetches the places. A file that is sorted,
+//! as most are, is read once: the first pass begins where the nodes end. Blocks are decoded several at once; ways are
+//! then put in the order of their ids, so that the same map gives the same network however its file is laid out.
 //!
 //! Upstream: an extract of Geofabrik, Overpass or osmium. Downstream: the builder.
-//! Format: OSM wiki, "PBF Format"; tags: [`tags`].
+//! In reading order: [`tags`], `blocks`, `nodes`, `restriction`, `make`. Format: OSM wiki, "PBF Format".
 
+mod blocks;
+mod make;
+mod nodes;
+mod restriction;
 pub mod tags;
 
-use std::io::SeekFrom;
 use std::path::Path;
 
-use osmpbf::{BlobReader, Element, ElementReader};
+use osmpbf::{Element, PrimitiveBlock};
 use rustc_hash::FxHashMap;
 
-use super::{ImportError, ImportReport};
-use crate::line::{cut, measure};
+use super::{ImportError, ImportOptions, ImportReport, Progress, Stage};
 use crate::network::Network;
-use crate::network::builder::{NetworkBuilder, NetworkError, NewSegment, POINTS_MAX, SEGMENTS_MAX};
-use crate::segment::{NodeIndex, SegmentId};
+use crate::network::builder::{NetworkBuilder, NetworkError, POINTS_MAX, SEGMENTS_MAX};
+use blocks::Blocks;
+use make::Maker;
+use nodes::Nodes;
+use restriction::{Read, Restriction, Restrictions};
 use tags::Street;
+use tags::country::Country;
 
 /// Imports an extract; what was kept and left out is in [`Network::import_report`].
 ///
 /// # Errors
 /// [`ImportError`].
-pub fn import(path: &Path) -> Result<Network, ImportError> {
-    check_framing(path)?;
-    let mut report = ImportReport::default();
-    let ways = read_ways(path, &mut report)?;
-    let mut nodes = count_uses(&ways);
-    read_nodes(path, &mut nodes)?;
+pub fn import(
+    path: &Path,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Network, ImportError> {
+    let mut blocks = Blocks::open(path)?;
+    let beyond_nodes = blocks.first_beyond_nodes()?;
+    let read = match read(path, &mut blocks, beyond_nodes, progress)? {
+        Some(read) => read,
+        // It says that it is sorted and is not: all of it is read for ways.
+        None => read(path, &mut blocks, 0, progress)?.expect("no block before the first is left unread"),
+    };
+    let Gathered { ways, restrictions, nodes, votes, mut report } = read;
+    if let Some(bbox) = blocks.bbox {
+        check_box(path, &nodes, bbox, &mut report)?;
+    }
+    let country = country(options, &votes, &mut report)?;
     let mut builder = NetworkBuilder::new(super::name_of(path));
     builder.source_hash(super::hash_of(path)?);
-    let mut maker = Maker { builder, made: FxHashMap::default(), nodes: &nodes, report };
-    for way in &ways {
+    report.add("nodes used by streets", nodes.len() as u64);
+    let restrictions = Restrictions::new(restrictions, &mut report);
+    let mut maker = Maker::new(builder, nodes, restrictions, country, report);
+    let total = ways.len() as u64;
+    for (done, way) in ways.iter().enumerate() {
         maker.way(way);
+        if done % 65_536 == 0 {
+            progress(Progress { stage: Stage::Segments, done: done as u64, total });
+        }
     }
-    let Maker { mut builder, report, .. } = maker;
-    builder.report(report);
-    builder.build().map_err(|error| ImportError::Network { path: path.to_owned(), error })
+    progress(Progress { stage: Stage::Segments, done: total, total });
+    drop(ways);
+    maker.finish().build().map_err(|error| ImportError::Network { path: path.to_owned(), error })
 }
 
+/// A drivable way.
 struct Way {
     id: i64,
     street: Street,
     /// Neighbours differ.
-    refs: Vec<i64>,
+    refs: Box<[i64]>,
 }
 
-/// A node of a kept way.
+/// What both passes gathered.
+struct Gathered {
+    /// By ascending id.
+    ways: Vec<Way>,
+    restrictions: Vec<Restriction>,
+    nodes: Nodes,
+    votes: Votes,
+    report: ImportReport,
+}
+
+/// What an extract says of the country it lies in.
 #[derive(Default)]
-struct Node {
-    /// Lon, lat, degrees; `None` in a clipped extract that left the node out.
-    place: Option<[f64; 2]>,
-    /// Twice for an end of a way: from 2 on it is a junction.
-    uses: u32,
+struct Votes {
+    /// Codes of the countries whose border relation is in it; up to [`Votes::BORDERS_MAX`].
+    borders: Vec<[u8; 2]>,
+    /// How many ways name a country in the tags of their limit.
+    limits: FxHashMap<[u8; 2], u64>,
 }
 
-/// Walks over the headers of all blocks: a file that was cut off between two blocks would else pass for a smaller
-/// one, with its last streets missing.
-fn check_framing(path: &Path) -> Result<(), ImportError> {
-    // A block's header is 15 to 30 bytes; fewer than this at the end of the file are a part of one.
-    const HEADER_BYTES: u64 = 64;
-    let io = |error| ImportError::Io { path: path.to_owned(), error };
-    let broken = |error: osmpbf::Error| ImportError::Damaged { path: path.to_owned(), what: error.to_string() };
-    let file_bytes = std::fs::metadata(path).map_err(io)?.len();
-    let mut blocks = BlobReader::seekable_from_path(path).map_err(broken)?;
-    let mut at = 0;
-    while let Some(block) = blocks.next_header_skip_blob() {
-        match block {
-            Ok((header, _)) if header.get_blob_size() >= 0 => {}
-            Err(_) if file_bytes - at < HEADER_BYTES => break,
-            Ok(_) => {
-                let what = format!("the block at byte {at} has a negative length");
-                return Err(ImportError::Damaged { path: path.to_owned(), what });
-            }
-            Err(error) => return Err(broken(error)),
-        }
-        at = blocks.seek_raw(SeekFrom::Current(0)).map_err(broken)?;
-        if at > file_bytes {
-            break;
-        }
-    }
-    if at == file_bytes { Ok(()) } else { Err(ImportError::Truncated { path: path.to_owned() }) }
+impl Votes {
+    const BORDERS_MAX: usize = 16;
 }
 
-fn read_ways(path: &Path, report: &mut ImportReport) -> Result<Vec<Way>, ImportError> {
-    let mut ways = Vec::new();
-    let mut refs_total = 0;
-    for_each(path, |element| {
-        let Element::Way(way) = element else { return };
-        let tags: Vec<(&str, &str)> = way.tags().collect();
-        match Street::from_tags(&tags) {
-            Ok(street) => {
-                let mut refs: Vec<i64> = way.refs().collect();
-                refs.dedup();
-                refs_total += refs.len();
-                report.add("ways kept", 1);
-                if ways.len() <= SEGMENTS_MAX && refs_total <= POINTS_MAX {
-                    ways.push(Way { id: way.id(), street, refs });
-                }
-            }
-            Err(reason) => report.add(reason.name(), 1),
+/// What one block gives to the first pass.
+struct FromBlock {
+    ways: Vec<Way>,
+    relations: Vec<Read>,
+    borders: Vec<[u8; 2]>,
+    left_out: [(&'static str, u64); LEFT_OUT.len()],
+    has_nodes: bool,
+}
+
+const LEFT_OUT: [tags::LeftOut; 5] = [
+    tags::LeftOut::NotAHighway,
+    tags::LeftOut::NotForCars,
+    tags::LeftOut::Yard,
+    tags::LeftOut::Area,
+    tags::LeftOut::Closed,
+];
+
+/// Both passes; `None` if there are ways before the block at which they were to begin.
+fn read(
+    path: &Path,
+    blocks: &mut Blocks<'_>,
+    beyond_nodes: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<Gathered>, ImportError> {
+    let mut report = ImportReport::default();
+    let mut votes = Votes::default();
+    let (mut ways, mut restrictions, mut refs_total) = (Vec::new(), Vec::new(), 0);
+    let mut with_nodes: Vec<usize> = (0..beyond_nodes).collect();
+    blocks.each(beyond_nodes..blocks.len(), Stage::Ways, progress, ways_of, |block, mut from: FromBlock| {
+        if from.has_nodes {
+            with_nodes.push(block);
         }
+        report.add("ways kept", from.ways.len() as u64);
+        for (why, count) in from.left_out.into_iter().filter(|(_, count)| *count > 0) {
+            report.add(why, count);
+        }
+        refs_total += from.ways.iter().map(|way| way.refs.len()).sum::<usize>();
+        if ways.len() <= SEGMENTS_MAX && refs_total <= POINTS_MAX {
+            ways.append(&mut from.ways);
+        }
+        for relation in from.relations {
+            match relation {
+                Read::Restriction(one) => restrictions.push(one),
+                Read::LeftOut(why) => report.add(why, 1),
+                Read::Other => {}
+            }
+        }
+        votes.borders.extend(from.borders);
+        votes.borders.truncate(Votes::BORDERS_MAX);
     })?;
     if ways.len() > SEGMENTS_MAX || refs_total > POINTS_MAX {
         return Err(ImportError::Network { path: path.to_owned(), error: NetworkError::TooLarge });
     }
-    Ok(ways)
+    ways.sort_by_key(|way: &Way| way.id);
+    let before = ways.len();
+    ways.dedup_by_key(|way| way.id);
+    if ways.len() < before {
+        report.add("ways that the file holds twice", (before - ways.len()) as u64);
+    }
+    for way in &ways {
+        report_tags(way, &mut votes, &mut report);
+    }
+    let mut nodes = Nodes::of_ways(ways.iter().map(|way| &*way.refs));
+    let is_whole = read_nodes(blocks, &with_nodes, beyond_nodes, &mut nodes, progress)?;
+    Ok(is_whole.then_some(Gathered { ways, restrictions, nodes, votes, report }))
 }
 
-fn count_uses(ways: &[Way]) -> FxHashMap<i64, Node> {
-    let mut nodes: FxHashMap<i64, Node> = FxHashMap::default();
-    for way in ways {
-        for (i, node) in way.refs.iter().enumerate() {
-            let is_end = i == 0 || i + 1 == way.refs.len();
-            nodes.entry(*node).or_default().uses += if is_end { 2 } else { 1 };
+fn report_tags(way: &Way, votes: &mut Votes, report: &mut ImportReport) {
+    let street = &way.street;
+    if street.conditional_tags > 0 {
+        report.add("conditional tags not applied", u64::from(street.conditional_tags));
+    }
+    if let Some(code) = street.country_named {
+        *votes.limits.entry(code).or_default() += 1;
+    }
+}
+
+/// The first pass over one block.
+fn ways_of(block: &PrimitiveBlock) -> FromBlock {
+    let mut from = FromBlock {
+        ways: Vec::new(),
+        relations: Vec::new(),
+        borders: Vec::new(),
+        left_out: LEFT_OUT.map(|why| (why.name(), 0)),
+        has_nodes: blocks::has_nodes(block),
+    };
+    let mut tags: Vec<(&str, &str)> = Vec::new();
+    for group in block.groups() {
+        for way in group.ways() {
+            tags.clear();
+            tags.extend(way.tags());
+            match Street::from_tags(&tags) {
+                Ok(street) => {
+                    let mut refs: Vec<i64> = way.refs().collect();
+                    refs.dedup();
+                    from.ways.push(Way { id: way.id(), street, refs: refs.into_boxed_slice() });
+                }
+                Err(why) => {
+                    let slot = LEFT_OUT.iter().position(|&one| one == why).expect("all reasons are listed");
+                    from.left_out[slot].1 += 1;
+                }
+            }
         }
     }
-    nodes
+    block.for_each_element(|element| {
+        let Element::Relation(relation) = element else { return };
+        from.borders.extend(border(relation.tags()));
+        match restriction::read(&relation) {
+            Read::Other => {}
+            read @ (Read::Restriction(_) | Read::LeftOut(_)) => from.relations.push(read),
+        }
+    });
+    from
 }
 
-fn read_nodes(path: &Path, nodes: &mut FxHashMap<i64, Node>) -> Result<(), ImportError> {
-    for_each(path, |element| {
-        let (id, place) = match element {
-            Element::DenseNode(node) => (node.id(), [node.lon(), node.lat()]),
-            Element::Node(node) => (node.id(), [node.lon(), node.lat()]),
-            Element::Way(_) | Element::Relation(_) => return,
+/// The country whose border a relation is (OSM wiki, Tag:boundary=administrative, Key:ISO3166-1).
+fn border<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Option<[u8; 2]> {
+    let (mut is_country, mut code) = (false, None);
+    for (key, value) in tags {
+        match key {
+            "admin_level" => is_country = value == "2",
+            "ISO3166-1:alpha2" | "ISO3166-1" => code = value.as_bytes().try_into().ok(),
+            _ => {}
+        }
+    }
+    code.filter(|_| is_country)
+}
+
+/// The second pass: the places of the nodes that streets use. False if a block that was taken for nodes only holds
+/// more.
+fn read_nodes(
+    blocks: &mut Blocks<'_>,
+    with_nodes: &[usize],
+    beyond_nodes: usize,
+    nodes: &mut Nodes,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<bool, ImportError> {
+    let mut is_sorted = true;
+    let (ids, places) = nodes.places();
+    let found = |block: &PrimitiveBlock| {
+        let (mut near, mut found) = (0, Vec::new());
+        blocks::each_node(block, |id, place| found.extend(ids.find(id, &mut near).map(|at| (at, place))));
+        (blocks::has_more_than_nodes(block), found)
+    };
+    blocks.each(with_nodes.iter().copied(), Stage::Nodes, progress, found, |block, (has_more, found)| {
+        is_sorted &= block >= beyond_nodes || !has_more;
+        for (at, place) in found {
+            places[at as usize] = place;
+        }
+    })?;
+    Ok(is_sorted)
+}
+
+/// Refuses places that only fit the header's box with longitude and latitude exchanged.
+fn check_box(path: &Path, nodes: &Nodes, bbox: [f64; 4], report: &mut ImportReport) -> Result<(), ImportError> {
+    let [inside, exchanged, all] = nodes.within(bbox);
+    if inside * 2 < all && exchanged * 2 > all {
+        return Err(ImportError::Swapped { path: path.to_owned(), exchanged, all });
+    }
+    if inside * 2 < all {
+        return Err(ImportError::Elsewhere { path: path.to_owned(), outside: all - inside, all, bbox });
+    }
+    if inside < all {
+        report.add("nodes outside of the box that the extract states", (all - inside) as u64);
+    }
+    Ok(())
+}
+
+/// The country whose default limits hold: the one asked for, else the only one whose border is in the extract, else
+/// the one that its speed tags name most; `None` for generic values.
+fn country(
+    options: &ImportOptions,
+    votes: &Votes,
+    report: &mut ImportReport,
+) -> Result<Option<&'static Country>, ImportError> {
+    if let Some(code) = &options.country {
+        let code = code.to_ascii_uppercase();
+        return match Country::of(&code) {
+            Some(country) => {
+                report.add(&format!("default limits of {} (asked for)", country.code), 1);
+                Ok(Some(country))
+            }
+            None => Err(ImportError::Country { code, known: Country::codes().collect::<Vec<_>>().join(", ") }),
         };
-        if let Some(node) = nodes.get_mut(&id) {
-            node.place = Some(place);
-        }
-    })
-}
-
-fn for_each(path: &Path, each: impl for<'a> FnMut(Element<'a>)) -> Result<(), ImportError> {
-    let read = ElementReader::from_path(path).and_then(|reader| reader.for_each(each));
-    read.map_err(|error| ImportError::Damaged { path: path.to_owned(), what: error.to_string() })
-}
-
-/// Turns ways into segments.
-struct Maker<'a> {
-    builder: NetworkBuilder,
-    /// Junctions that exist already, by OSM node.
-    made: FxHashMap<i64, NodeIndex>,
-    nodes: &'a FxHashMap<i64, Node>,
-    report: ImportReport,
-}
-
-/// A stretch of a way between two junctions.
-struct Stretch<'a> {
-    way: &'a Way,
-    first: i64,
-    last: i64,
-    /// How many stretches of this way ran between the same two nodes before (two loops at one junction).
-    again: usize,
-    line: Vec<[f64; 2]>,
-    begin_m: f64,
-    way_length_m: f64,
-}
-
-impl Maker<'_> {
-    fn way(&mut self, way: &Way) {
-        let place = |node: &i64| self.nodes[node].place;
-        let missing = way.refs.iter().filter(|node| place(node).is_none()).count();
-        if missing > 0 {
-            self.report.add("ways cut where the extract lacks their nodes", 1);
-            self.report.add("nodes missing from the extract", missing as u64);
-        }
-        let mut stretches: Vec<Stretch<'_>> = Vec::new();
-        let mut along_m = 0.0;
-        for run in way.refs.split(|node| place(node).is_none()) {
-            let mut first = 0;
-            for i in 1..run.len() {
-                if i + 1 < run.len() && self.nodes[&run[i]].uses < 2 {
-                    continue;
-                }
-                let line: Vec<_> = run[first..=i].iter().filter_map(place).collect();
-                let length_m = measure(&line).last().copied().unwrap_or(0.0);
-                let (from, to) = (run[first], run[i]);
-                first = i;
-                if length_m <= 0.0 {
-                    self.report.add("stretches of no length", 1);
-                    continue;
-                }
-                let again = stretches.iter().filter(|s| (s.first, s.last) == (from, to)).count();
-                stretches.push(Stretch {
-                    way,
-                    first: from,
-                    last: to,
-                    again,
-                    line,
-                    begin_m: along_m,
-                    way_length_m: 0.0,
-                });
-                along_m += length_m;
-            }
-        }
-        for stretch in &mut stretches {
-            stretch.way_length_m = along_m;
-            self.stretch(stretch);
-        }
     }
-
-    fn stretch(&mut self, stretch: &Stretch<'_>) {
-        let parts = cut(&stretch.line, &measure(&stretch.line));
-        let mut from = self.junction(stretch.first);
-        for (number, part) in parts.iter().enumerate() {
-            let end = part.line[part.line.len() - 1];
-            let is_last = number + 1 == parts.len();
-            let to = if is_last { self.junction(stretch.last) } else { self.builder.node(end[0], end[1]) };
-            for is_forward in [true, false] {
-                let street = &stretch.way.street;
-                let Some(direction) = (if is_forward { street.forward } else { street.backward }) else { continue };
-                let begin_m = stretch.begin_m + part.begin_m;
-                let left_m = (stretch.way_length_m - begin_m - part.length_m).max(0.0);
-                let mut line = part.line.clone();
-                if !is_forward {
-                    line.reverse();
-                }
-                self.builder.segment(NewSegment {
-                    id: stretch.id(is_forward, number),
-                    source_id: format!("{}{}", if is_forward { "" } else { "-" }, stretch.way.id),
-                    source_offset_m: if is_forward { begin_m } else { left_m },
-                    name: street.name.clone(),
-                    class: street.class,
-                    from: if is_forward { from } else { to },
-                    to: if is_forward { to } else { from },
-                    length_m: None,
-                    speed_limit_mps: direction.limit_mps,
-                    lanes: direction.lanes,
-                    line,
-                });
-                self.report.add("segments", 1);
-            }
-            from = to;
-        }
+    let of = |code: &[u8; 2]| std::str::from_utf8(code).ok().and_then(Country::of);
+    let mut borders = votes.borders.clone();
+    borders.sort_unstable();
+    borders.dedup();
+    // Ties go to the first code of the alphabet, so that the same extract is always in the same country.
+    let named = votes.limits.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0))).map(|(code, _)| code);
+    let (found, how) = match borders.as_slice() {
+        [only] => (of(only), "its border is in the extract"),
+        [] | [_, _, ..] => (named.and_then(of), "its name is in most speed tags"),
+    };
+    if let Some(country) = found {
+        report.add(&format!("default limits of {} ({how})", country.code), 1);
     }
-
-    fn junction(&mut self, node: i64) -> NodeIndex {
-        let [lon, lat] = self.nodes[&node].place.expect("a stretch has nodes with places only");
-        *self.made.entry(node).or_insert_with(|| self.builder.node(lon, lat))
-    }
-}
-
-impl Stretch<'_> {
-    fn id(&self, is_forward: bool, part: usize) -> SegmentId {
-        let direction = if is_forward { "forward" } else { "backward" };
-        let Self { way, first, last, again, .. } = self;
-        let again = if *again > 0 { format!(" again {again}") } else { String::new() };
-        SegmentId::of(&format!("osm {} {first} {last} {direction} {part}{again}", way.id))
-    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ fn mean(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
 }
 
 /// Cumulative length in the plane, metres.
-fn flat_measure(line: &[[f64; 2]]) -> Vec<f64> {
+pub(super) fn flat_measure(line: &[[f64; 2]]) -> Vec<f64> {
     let mut total = 0.0;
     let mut measures = Vec::with_capacity(line.len());
     for (i, point) in line.iter().enumerate() {

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Network, Rows, Stored};
 use crate::import::ImportReport;
 use crate::line::measure;
-use crate::segment::{NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex};
+use crate::segment::{NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex, Structure};
 
 /// Most segments of one network: 16 million, the directed streets of a large country.
 pub const SEGMENTS_MAX: usize = 1 << 24;
@@ -123,6 +123,7 @@ impl NetworkBuilder {
             length_m,
             speed_limit_mps: new.speed_limit_mps,
             lanes: new.lanes,
+            structure: Structure::default(),
             points: first..self.stored.points.len() as u32,
         });
         if self.stored.segments.len() > SEGMENTS_MAX || self.stored.points.len() > POINTS_MAX {
@@ -133,6 +134,18 @@ impl NetworkBuilder {
             self.stored.along_m.clear();
         }
         at
+    }
+
+    /// Says what a segment is built as; without it, on the ground and nothing special.
+    pub fn structure(&mut self, at: SegmentIndex, structure: Structure) {
+        if let Some(segment) = self.stored.segments.get_mut(at.at()) {
+            segment.structure = structure;
+        }
+    }
+
+    /// What was added so far, by index.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.stored.segments
     }
 
     /// Takes a turn away.

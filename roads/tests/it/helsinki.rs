@@ -14,6 +14,11 @@ fn a_clipped_extract_survives() {
     assert!(report.get("ways left out: not a highway") > 2_000);
     assert!(report.get("ways left out: not for motor vehicles") > 500);
     assert!(report.get("ways kept") > 500);
+    // 45 relations of type restriction are in the file, counted with pyosmium; each has one fate.
+    let restrictions = report.counts.iter().filter(|c| c.what.starts_with("turn restrictions"));
+    assert_eq!(restrictions.map(|c| c.count).sum::<u64>(), 45);
+    assert!(report.get("turn restrictions applied") > 35);
+    assert!(net.segments().iter().any(|s| s.structure.is_bridge));
     let all: u64 = report
         .counts
         .iter()
@@ -32,7 +37,8 @@ fn a_clipped_extract_survives() {
 #[test]
 fn the_cache_holds_the_same_network() {
     let Some(path) = recording("helsinki-hfp/helsinki_centre.osm.pbf") else { return };
-    let net = roads::import(path).unwrap();
+    let net = roads::import(&path).unwrap();
+    assert_eq!(roads::import(&path).unwrap(), net, "however its blocks were shared out to threads");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("helsinki.roads");
     cache::save(&net, &file).unwrap();

@@ -7,6 +7,7 @@
 mod athens;
 mod bologna;
 mod helsinki;
+mod jinan;
 
 use std::path::PathBuf;
 

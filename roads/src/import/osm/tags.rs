@@ -1,29 +1,42 @@
 //! What the tags of an OpenStreetMap way say about driving on it. Pure functions.
 //!
-//! Upstream: [`super`]. Source: OSM wiki, pages Key:highway, Key:access, Key:oneway, Key:maxspeed, Key:lanes.
+//! Upstream: [`super`]. Source: OSM wiki, pages Key:highway, Key:access, Key:oneway, Key:lanes, Key:layer, Conditional
+//! restrictions; limits: [`limit`], [`country`].
 
-use crate::segment::RoadClass;
+pub mod country;
+pub mod limit;
+
+use crate::segment::{RoadClass, Structure};
+use country::Country;
+pub use limit::limit_kmh;
 
 /// Most lanes of one direction that are believed.
 const LANES_MAX: u8 = 12;
 
-/// Limits that are believed, km/h: below is a typing error, above is a track for racing.
-const LIMIT_KMH: std::ops::RangeInclusive<f32> = 3.0..=200.0;
+/// Levels that are believed; OSM's own range (OSM wiki, Key:layer).
+const LAYER_MAX: i8 = 5;
 
 /// A drivable way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Street {
     pub class: RoadClass,
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
+    pub structure: Structure,
+    pub is_living_street: bool,
     /// In the direction of the way's nodes; at least one of the two is there.
     pub forward: Option<Direction>,
     pub backward: Option<Direction>,
+    /// The country that the tags of its limit name, such as the `FI` of `FI:urban`.
+    pub country_named: Option<[u8; 2]>,
+    /// Tags that hold at some hours or for some vehicles only: they are not applied.
+    pub conditional_tags: u8,
 }
 
 /// One direction of a way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Direction {
-    pub limit_mps: f32,
+    /// `None` where the law decides: see [`Street::limit_mps`].
+    pub posted_kmh: Option<f32>,
     pub lanes: u8,
 }
 
@@ -74,27 +87,33 @@ impl Street {
             return Err(LeftOut::Closed);
         }
         let (is_forward, is_backward) = directions(highway, &tag);
-        let default_kmh = if highway == "living_street" { 15.0 } else { class.default_limit_kmh() };
-        let limit = |side: &str| {
-            let own = tag(side).and_then(limit_kmh);
-            let both = || tag("maxspeed").and_then(limit_kmh);
-            let by_type = || tag("maxspeed:type").or_else(|| tag("source:maxspeed")).and_then(limit_kmh);
-            own.or_else(both).or_else(by_type).unwrap_or(default_kmh) / 3.6
+        let lanes = |side: &str, other: &str| {
+            let shared = tag("lanes").and_then(lane_count);
+            let rest = || Some(shared?.saturating_sub(tag(other).and_then(lane_count)?)).filter(|&n| n > 0);
+            let share = || shared.map(|n| if is_forward && is_backward { (n / 2).max(1) } else { n });
+            let usual = if class == RoadClass::Motorway { 2 } else { 1 };
+            tag(side).and_then(lane_count).or_else(rest).or_else(share).unwrap_or(usual)
         };
-        let is_oneway = !(is_forward && is_backward);
-        let lanes = |side: &str| {
-            let own = tag(side).and_then(lane_count);
-            let shared = || tag("lanes").and_then(lane_count).map(|n| if is_oneway { n } else { (n / 2).max(1) });
-            own.or_else(shared).unwrap_or(if class == RoadClass::Motorway { 2 } else { 1 })
+        let side = |is_there: bool, [limit, own, other]: [&str; 3]| {
+            is_there.then(|| Direction { posted_kmh: limit::posted_kmh(&tag, limit), lanes: lanes(own, other) })
         };
+        let conditional = tags.iter().filter(|(key, _)| key.ends_with(":conditional")).count();
         Ok(Self {
             class,
-            name: tag("name").or_else(|| tag("ref")).filter(|name| !name.is_empty()).map(str::to_owned),
-            forward: is_forward
-                .then(|| Direction { limit_mps: limit("maxspeed:forward"), lanes: lanes("lanes:forward") }),
-            backward: is_backward
-                .then(|| Direction { limit_mps: limit("maxspeed:backward"), lanes: lanes("lanes:backward") }),
+            name: tag("name").or_else(|| tag("ref")).filter(|name| !name.is_empty()).map(Box::from),
+            structure: structure(highway, &tag),
+            is_living_street: highway == "living_street",
+            forward: side(is_forward, ["maxspeed:forward", "lanes:forward", "lanes:backward"]),
+            backward: side(is_backward, ["maxspeed:backward", "lanes:backward", "lanes:forward"]),
+            country_named: limit::country_named(&tag),
+            conditional_tags: u8::try_from(conditional).unwrap_or(u8::MAX),
         })
+    }
+
+    /// The legal limit of one of its directions: the posted one, else what the country gives such a street.
+    pub fn limit_mps(&self, direction: &Direction, country: Option<&Country>) -> f32 {
+        let by_law = || country::default_kmh(country, self.class, self.is_living_street);
+        direction.posted_kmh.unwrap_or_else(by_law) / 3.6
     }
 }
 
@@ -113,86 +132,49 @@ pub fn class(highway: &str) -> Option<RoadClass> {
     }
 }
 
-/// A posted limit, km/h: `50`, `30 mph`, `walk`, `none`, `DE:urban`, `IT:zone30`; the lowest of several.
-/// `None` for what has no fixed value (`signals`) or is not believed.
-pub fn limit_kmh(value: &str) -> Option<f32> {
-    let all = value.split(';').filter_map(|one| one_limit_kmh(one.trim()));
-    all.filter(|kmh| LIMIT_KMH.contains(kmh)).reduce(f32::min)
-}
-
-fn one_limit_kmh(value: &str) -> Option<f32> {
-    match value {
-        "walk" => return Some(7.0),
-        // Without a limit, 130 km/h is the advised speed of German motorways.
-        "none" => return Some(130.0),
-        _ => {}
-    }
-    if let Some((country, kind)) = value.split_once(':') {
-        return national_kmh(country, kind);
-    }
-    let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
-    let number: f32 = value[..digits].parse().ok()?;
-    match value[digits..].trim() {
-        "" | "km/h" | "kmh" | "kph" => Some(number),
-        "mph" => Some(number * 1.609_344),
-        "knots" => Some(number * 1.852),
-        _ => None,
+fn structure<'a>(highway: &str, tag: &impl Fn(&str) -> Option<&'a str>) -> Structure {
+    let is_built = |key| tag(key).is_some_and(|value| value != "no");
+    let layer = tag("layer").and_then(|value| value.parse::<f32>().ok()).unwrap_or(0.0);
+    Structure {
+        is_link: highway.ends_with("_link"),
+        is_roundabout: is_round(tag),
+        is_bridge: is_built("bridge"),
+        is_tunnel: is_built("tunnel"),
+        layer: (layer as i8).clamp(-LAYER_MAX, LAYER_MAX),
     }
 }
 
-/// Limits that a country's law gives a kind of road (OSM wiki, "Default speed limits"), km/h.
-fn national_kmh(country: &str, kind: &str) -> Option<f32> {
-    let kind = kind.strip_prefix("zone").map_or(kind, |zone| zone.trim_start_matches(':'));
-    if let Ok(kmh) = kind.parse() {
-        return Some(kmh);
-    }
-    let is_british = matches!(country, "GB" | "UK");
-    match kind {
-        "living_street" | "pedestrian_zone" => Some(if country == "AT" || country == "DE" { 7.0 } else { 20.0 }),
-        "bicycle_road" => Some(30.0),
-        "urban" if is_british => Some(48.3),
-        "urban" => Some(50.0),
-        "nsl_restricted" => Some(48.3),
-        "nsl_single" => Some(96.6),
-        "nsl_dual" => Some(112.7),
-        "rural" => Some(match country {
-            "DE" | "AT" | "PL" => 100.0,
-            "FI" | "FR" | "CH" | "NO" | "DK" => 80.0,
-            _ => 90.0,
-        }),
-        "trunk" => Some(if country == "CH" { 100.0 } else { 110.0 }),
-        "motorway" if is_british => Some(112.7),
-        "motorway" => Some(match country {
-            "CH" | "BE" | "ES" | "PT" | "FI" => 120.0,
-            "PL" | "BG" => 140.0,
-            "NO" | "SE" => 110.0,
-            _ => 130.0,
-        }),
-        _ => None,
-    }
+fn is_round<'a>(tag: &impl Fn(&str) -> Option<&'a str>) -> bool {
+    matches!(tag("junction"), Some("roundabout" | "circular"))
 }
 
-/// Whether motor traffic may use it: the most specific access tag decides; streets open to buses only are open.
+/// Whether motor traffic may use it: the most specific access tag decides; streets open to buses only are open, and
+/// so are those for residents, customers and deliveries, since traffic is seen there.
 fn is_open<'a>(tag: &impl Fn(&str) -> Option<&'a str>) -> bool {
     let is_yes = |key| matches!(tag(key), Some("yes" | "designated" | "permissive" | "official"));
     let decides = ["motorcar", "motor_vehicle", "vehicle", "access"].into_iter().find_map(tag);
-    let is_barred = matches!(decides, Some("no" | "private" | "agricultural" | "forestry" | "emergency" | "military"));
+    // Of several values (`agricultural;forestry`) one that lets traffic in is enough.
+    let is_barred = decides.is_some_and(|values| values.split(';').all(|value| is_bar(value.trim())));
     !is_barred || is_yes("bus") || is_yes("psv")
+}
+
+fn is_bar(access: &str) -> bool {
+    matches!(
+        access,
+        "no" | "private" | "permit" | "restricted" | "agricultural" | "forestry" | "emergency" | "military"
+    )
 }
 
 /// Whether it may be driven along and against the direction of its nodes.
 fn directions<'a>(highway: &str, tag: &impl Fn(&str) -> Option<&'a str>) -> (bool, bool) {
-    let decides = tag("oneway:motor_vehicle").or_else(|| tag("oneway:vehicle")).or_else(|| tag("oneway"));
+    let decides = ["oneway:motorcar", "oneway:motor_vehicle", "oneway:vehicle", "oneway"].into_iter().find_map(tag);
     match decides {
         Some("yes" | "true" | "1") => (true, false),
         Some("-1" | "reverse") => (false, true),
         Some("no" | "false" | "0") => (true, true),
         // Reversible and alternating roads are open to both at some hour; anything else says nothing.
         Some("reversible" | "alternating") => (true, true),
-        Some(_) | None => {
-            let is_round = matches!(tag("junction"), Some("roundabout" | "circular"));
-            (true, !(is_round || highway == "motorway"))
-        }
+        Some(_) | None => (true, !(is_round(tag) || highway == "motorway")),
     }
 }
 
@@ -212,37 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_in_every_way_they_are_written() {
-        for (value, kmh) in [
-            ("50", Some(50.0)),
-            ("50 km/h", Some(50.0)),
-            ("30 mph", Some(48.28)),
-            ("30mph", Some(48.28)),
-            ("walk", Some(7.0)),
-            ("none", Some(130.0)),
-            ("DE:urban", Some(50.0)),
-            ("GB:nsl_single", Some(96.6)),
-            ("FI:rural", Some(80.0)),
-            ("IT:zone30", Some(30.0)),
-            ("DE:zone:20", Some(20.0)),
-            ("50; 30", Some(30.0)),
-            ("signals", None),
-            ("", None),
-            ("5000", None),
-            ("0", None),
-            ("XX:unheard", None),
-            ("50 bananas", None),
-        ] {
-            let read = limit_kmh(value);
-            let same = match (read, kmh) {
-                (Some(a), Some(b)) => (a - b).abs() < 0.01,
-                (a, b) => a == b,
-            };
-            assert!(same, "{value}: {read:?}");
-        }
-    }
-
-    #[test]
     fn one_way_by_tag_by_roundabout_and_by_motorway() {
         for (tags, along, against) in [
             (&[("highway", "primary")][..], true, true),
@@ -253,6 +204,9 @@ mod tests {
             (&[("highway", "motorway")], true, false),
             (&[("highway", "motorway_link")], true, true),
             (&[("highway", "motorway"), ("oneway", "no")], true, true),
+            (&[("highway", "primary"), ("oneway", "yes"), ("oneway:motor_vehicle", "no")], true, true),
+            (&[("highway", "primary"), ("oneway", "reversible")], true, true),
+            (&[("highway", "tertiary"), ("junction", "roundabout"), ("oneway", "-1")], false, true),
         ] {
             let street = street(tags);
             assert_eq!((street.forward.is_some(), street.backward.is_some()), (along, against), "{tags:?}");
@@ -273,6 +227,11 @@ mod tests {
             (&[("highway", "primary"), ("motor_vehicle", "no")], Some(LeftOut::Closed)),
             (&[("highway", "primary"), ("motor_vehicle", "no"), ("psv", "yes")], None),
             (&[("highway", "residential"), ("access", "destination")], None),
+            (&[("highway", "service"), ("access", "agricultural;forestry")], Some(LeftOut::Closed)),
+            (&[("highway", "service"), ("access", "private;customers")], None),
+            (&[("highway", "service"), ("vehicle", "no"), ("motorcar", "destination")], None),
+            (&[("highway", "residential"), ("motor_vehicle:conditional", "no @ (Sa-Su)")], None),
+            (&[("highway", "service"), ("access", "permit")], Some(LeftOut::Closed)),
         ] {
             assert_eq!(Street::from_tags(tags).err(), expected, "{tags:?}");
         }
@@ -288,13 +247,35 @@ mod tests {
             ("maxspeed:backward", "30"),
             ("name", "Πανεπιστημίου"),
         ]);
-        assert_eq!(both.forward.unwrap(), Direction { limit_mps: 50.0 / 3.6, lanes: 3 });
-        assert_eq!(both.backward.unwrap(), Direction { limit_mps: 30.0 / 3.6, lanes: 2 });
+        assert_eq!(both.forward.unwrap(), Direction { posted_kmh: Some(50.0), lanes: 3 });
+        assert_eq!(both.backward.unwrap(), Direction { posted_kmh: Some(30.0), lanes: 2 });
         assert_eq!(both.name.as_deref(), Some("Πανεπιστημίου"));
         let oneway = street(&[("highway", "secondary"), ("oneway", "yes"), ("lanes", "3"), ("ref", "E75")]);
         assert_eq!(oneway.forward.unwrap().lanes, 3);
         assert_eq!(oneway.name.as_deref(), Some("E75"));
         assert_eq!(street(&[("highway", "residential"), ("lanes", "0")]).forward.unwrap().lanes, 1);
-        assert_eq!(street(&[("highway", "living_street")]).forward.unwrap().limit_mps, 15.0 / 3.6);
+        let living = street(&[("highway", "living_street"), ("maxspeed:conditional", "10 @ wet")]);
+        assert_eq!(living.limit_mps(&living.forward.unwrap(), None), 15.0 / 3.6);
+        assert_eq!(living.limit_mps(&living.forward.unwrap(), Country::of("DE")), 7.0 / 3.6);
+        assert_eq!(living.conditional_tags, 1);
+        let named = street(&[("highway", "primary"), ("source:maxspeed", "FI:urban")]);
+        assert_eq!((named.country_named, named.forward.unwrap().posted_kmh), (Some(*b"FI"), Some(50.0)));
+        let uneven = street(&[("highway", "primary"), ("lanes", "3"), ("lanes:backward", "1")]);
+        assert_eq!((uneven.forward.unwrap().lanes, uneven.backward.unwrap().lanes), (2, 1));
+    }
+
+    #[test]
+    fn bridges_tunnels_and_ramps() {
+        let check = |tags: &[(&str, &str)], expected: Structure| {
+            let mut all = vec![("highway", "motorway_link")];
+            all.extend_from_slice(tags);
+            assert_eq!(street(&all).structure, Structure { is_link: true, ..expected }, "{tags:?}");
+        };
+        let plain = Structure::default();
+        check(&[], plain);
+        check(&[("bridge", "viaduct"), ("layer", "2")], Structure { is_bridge: true, layer: 2, ..plain });
+        check(&[("tunnel", "yes"), ("layer", "-1")], Structure { is_tunnel: true, layer: -1, ..plain });
+        check(&[("bridge", "no"), ("layer", "300")], Structure { layer: 5, ..plain });
+        check(&[("junction", "roundabout"), ("layer", "deep")], Structure { is_roundabout: true, ..plain });
     }
 }

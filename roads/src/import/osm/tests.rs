@@ -1,7 +1,7 @@
 //! Tests of the OpenStreetMap importer, over extracts that are encoded here.
 
 use super::*;
-use crate::{SegmentIndex, import};
+use crate::{SegmentId, SegmentIndex, import, import_with};
 
 /// Writes the protobuf of a small extract, uncompressed.
 #[derive(Default)]
@@ -9,6 +9,8 @@ struct Extract {
     strings: Vec<String>,
     nodes: Vec<u8>,
     ways: Vec<u8>,
+    relations: Vec<u8>,
+    header: Vec<u8>,
 }
 
 fn varint(mut value: u64) -> Vec<u8> {
@@ -67,23 +69,78 @@ impl Extract {
         self
     }
 
-    /// The file, with ways before nodes, as some tools write it.
+    /// Members are their role, their kind (0 node, 1 way, 2 relation) and their id.
+    fn relation(mut self, id: u64, members: &[(&str, u64, i64)], tags: &[(&str, &str)]) -> Self {
+        let keys: Vec<u8> = tags.iter().flat_map(|(key, _)| varint(self.string(key))).collect();
+        let values: Vec<u8> = tags.iter().flat_map(|(_, value)| varint(self.string(value))).collect();
+        let roles: Vec<u8> = members.iter().flat_map(|(role, ..)| varint(self.string(role))).collect();
+        let kinds: Vec<u8> = members.iter().flat_map(|(_, kind, _)| varint(*kind)).collect();
+        let mut last = 0;
+        let mut steps = Vec::new();
+        for (.., member) in members {
+            steps.extend(zigzag(member - last));
+            last = *member;
+        }
+        let relation = [
+            number(1, varint(id)),
+            bytes(2, &keys),
+            bytes(3, &values),
+            bytes(8, &roles),
+            bytes(9, &steps),
+            bytes(10, &kinds),
+        ];
+        self.relations.extend(bytes(4, &relation.concat()));
+        self
+    }
+
+    /// A turn restriction from a way over a node to a way.
+    fn restriction(self, id: u64, [from, via, to]: [i64; 3], tags: &[(&str, &str)]) -> Self {
+        let mut all = vec![("type", "restriction")];
+        all.extend_from_slice(tags);
+        self.relation(id, &[("from", 1, from), ("via", 0, via), ("to", 1, to)], &all)
+    }
+
+    /// States a box in the header: west, south, east, north.
+    fn states(mut self, bbox: [f64; 4]) -> Self {
+        let [west, south, east, north] = bbox.map(|degrees| zigzag((degrees * 1e9) as i64));
+        let bbox = [number(1, west), number(2, east), number(3, north), number(4, south)].concat();
+        self.header.extend(bytes(1, &bbox));
+        self
+    }
+
+    /// Says in the header that the file is sorted.
+    fn claims_to_be_sorted(mut self) -> Self {
+        self.header.extend(bytes(5, b"Sort.Type_then_ID"));
+        self
+    }
+
+    /// The file, with ways before nodes, as some tools write it, and relations before both.
     fn file(&self) -> Vec<u8> {
+        self.file_of(&[&self.relations, &self.ways, &self.nodes])
+    }
+
+    /// The file with blocks of the given groups.
+    fn file_of(&self, groups: &[&Vec<u8>]) -> Vec<u8> {
         let strings: Vec<u8> = std::iter::once("")
             .chain(self.strings.iter().map(String::as_str))
             .flat_map(|text| bytes(1, text.as_bytes()))
             .collect();
         let block = |group: &[u8]| [bytes(1, &strings), bytes(2, group)].concat();
-        let header = bytes(4, b"OsmSchema-V0.6");
-        [blob("OSMHeader", &header), blob("OSMData", &block(&self.ways)), blob("OSMData", &block(&self.nodes))].concat()
+        let header = [bytes(4, b"OsmSchema-V0.6"), self.header.clone()].concat();
+        let blocks = groups.iter().filter(|group| !group.is_empty()).flat_map(|group| blob("OSMData", &block(group)));
+        [blob("OSMHeader", &header), blocks.collect()].concat()
     }
 
     fn import(&self) -> Result<Network, ImportError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("small.osm.pbf");
-        std::fs::write(&path, self.file()).unwrap();
-        import(&path)
+        imported(&self.file(), &ImportOptions::default())
     }
+}
+
+fn imported(file: &[u8], options: &ImportOptions) -> Result<Network, ImportError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.osm.pbf");
+    std::fs::write(&path, file).unwrap();
+    import_with(&path, options, &mut |_| {})
 }
 
 fn blob(kind: &str, data: &[u8]) -> Vec<u8> {
@@ -126,28 +183,191 @@ fn streets_are_cut_at_junctions_only() {
     assert_eq!(report.get("ways left out: not for motor vehicles"), 1);
 }
 
+/// Ids by where the segment begins and ends, 1e-7 degrees.
+fn ids(net: &Network) -> std::collections::BTreeMap<[i64; 4], SegmentId> {
+    let ends = |at: SegmentIndex| {
+        let points = net.points(at);
+        let [a, b] = [points[0], points[points.len() - 1]];
+        [a[0], a[1], b[0], b[1]].map(|degrees| (degrees * 1e7).round() as i64)
+    };
+    net.indices().map(|at| (ends(at), net.segment(at).id)).collect()
+}
+
 #[test]
 fn ids_survive_what_happens_elsewhere() {
     let net = crossing().import().unwrap();
-    // Another order in the file, a moved node, a new name: the same streets.
+    // Another order in the file, a bend point moved, other tags, one way turned round, one split at the junction.
     let again = Extract::default()
-        .way(200, &[5, 2, 6], &[("highway", "residential"), ("oneway", "yes")])
-        .way(100, &[1, 2, 3, 4], &[("highway", "primary"), ("name", "Strada Maggiore")])
+        .way(201, &[2, 6], &[("highway", "tertiary"), ("oneway", "yes")])
+        .way(200, &[5, 2], &[("highway", "residential"), ("oneway", "yes")])
+        .way(100, &[4, 3, 2, 1], &[("highway", "primary"), ("name", "Strada Maggiore")])
         .node(6, 11.001, 44.001)
         .node(5, 11.001, 43.999)
-        .node(4, 11.003, 44.000_01)
-        .node(3, 11.002, 44.0)
+        .node(4, 11.003, 44.0)
+        .node(3, 11.002, 44.000_01)
         .node(2, 11.001, 44.0)
         .node(1, 11.0, 44.0)
         .import()
         .unwrap();
-    let ids = |net: &Network| {
-        let mut ids: Vec<_> = net.segments().iter().map(|s| s.id).collect();
-        ids.sort();
-        ids
-    };
     assert_eq!(ids(&net), ids(&again));
     assert_ne!(net.source_hash(), again.source_hash());
+}
+
+#[test]
+fn ids_survive_another_clipping() {
+    // A row of crossroads along 44° north; an extract keeps ways that have a node in it, without the nodes outside.
+    let row = |from: i64, to: i64| {
+        let inside = |i: i64| (from..=to).contains(&i);
+        let mut extract = Extract::default();
+        for i in 0..=20 {
+            if inside(i) {
+                extract = extract.node(100 + i, 11.0 + 0.001 * i as f64, 44.0);
+                extract = extract.node(200 + i, 11.0 + 0.001 * i as f64, 44.001);
+                extract = extract.way(300 + i as u64, &[100 + i, 200 + i], &[("highway", "residential")]);
+            }
+            if inside(i) || inside(i + 1) {
+                extract = extract.way(400 + i as u64, &[100 + i, 101 + i], &[("highway", "primary")]);
+            }
+        }
+        extract.import().unwrap()
+    };
+    let (west, east) = (ids(&row(0, 12)), ids(&row(5, 20)));
+    let common: Vec<_> = west.keys().filter(|key| east.contains_key(*key)).collect();
+    eprintln!("{} and {} segments, {} in both", west.len(), east.len(), common.len());
+    assert_eq!(common.len(), 2 * (8 + 7));
+    assert!(common.iter().all(|key| west[*key] == east[*key]));
+}
+
+#[test]
+fn a_new_junction_changes_what_it_cuts_and_nothing_else() {
+    let before = ids(&crossing().import().unwrap());
+    let after = ids(&crossing().node(7, 11.002, 44.001).way(700, &[3, 7], &[("highway", "service")]).import().unwrap());
+    let gone: Vec<_> = before.values().filter(|id| !after.values().any(|other| other == *id)).collect();
+    assert_eq!(gone.len(), 2, "the two directions from 2 to 4");
+    // A second street between the same two nodes leaves the older one its name.
+    let doubled = crossing().way(900, &[2, 6], &[("highway", "service"), ("oneway", "yes")]).import().unwrap();
+    let all: Vec<_> = doubled.segments().iter().map(|s| s.id).collect();
+    assert!(before.values().all(|id| all.contains(id)));
+    assert_eq!(all.len(), before.len() + 1);
+}
+
+#[test]
+fn the_layout_of_the_file_plays_no_part() {
+    let extract = crossing().restriction(1, [100, 2, 200], &[("restriction", "no_left_turn")]);
+    let (relations, ways, nodes) = (&extract.relations, &extract.ways, &extract.nodes);
+    let import = |extract: &Extract, groups: &[&Vec<u8>]| {
+        let net = imported(&extract.file_of(groups), &ImportOptions::default()).unwrap();
+        (ids(&net), net.turn_count(), sources(&net).len(), net.import_report().get("nodes used by streets"))
+    };
+    let expected = import(&extract, &[nodes, ways, relations]);
+    let mixed: Vec<u8> = [nodes.clone(), ways.clone(), relations.clone()].concat();
+    for groups in [&[relations, ways, nodes][..], &[ways, nodes, relations], &[&mixed]] {
+        assert_eq!(import(&extract, groups), expected);
+    }
+    let sorted = crossing().restriction(1, [100, 2, 200], &[("restriction", "no_left_turn")]).claims_to_be_sorted();
+    assert_eq!(import(&sorted, &[nodes, ways, relations]), expected);
+    // A file that lies: ways in front of the block in which the search looks for the first of them.
+    assert_eq!(import(&sorted, &[ways, nodes, nodes, relations]), expected);
+    let twice = import(&extract, &[nodes, ways, relations, ways]);
+    assert_eq!(twice, expected, "a way that is there twice counts once");
+}
+
+/// Onward from the segment `source` that ends at node 2, by source.
+fn onward(net: &Network, source: &str) -> Vec<String> {
+    let middle = net.nodes().iter().position(|&node| node == [11.001, 44.0]).unwrap() as u32;
+    let at = net.indices().find(|&at| net.segment(at).source_id == source && net.segment(at).to.0 == middle).unwrap();
+    net.successors(at).iter().map(|&to| net.segment(to).source_id.clone()).collect()
+}
+
+#[test]
+fn turn_restrictions() {
+    let check = |tags: &[(&str, &str)], members: [i64; 3], from: &str, expected: &[&str], applied: u64| {
+        let net = crossing().restriction(1, members, tags).import().unwrap();
+        assert_eq!(onward(&net, from), expected, "{tags:?} {members:?}");
+        assert_eq!(net.import_report().get("turn restrictions applied"), applied, "{tags:?} {members:?}");
+    };
+    // The first part of 100 ends at 2, so does the second one on its way back: way 100 comes from both sides.
+    check(&[], [100, 2, 200], "100", &["100", "200"], 0);
+    check(&[("restriction", "no_left_turn")], [100, 2, 200], "100", &["100"], 1);
+    check(&[("restriction", "no_right_turn")], [200, 2, 100], "200", &["200"], 1);
+    check(&[("restriction", "only_straight_on")], [200, 2, 200], "200", &["200"], 1);
+    check(&[("restriction", "only_left_turn")], [100, 2, 200], "100", &["200"], 1);
+    check(&[("restriction", "no_u_turn")], [100, 2, 100], "100", &["100", "200"], 1);
+    check(&[("restriction", "no_left_turn"), ("except", "psv")], [100, 2, 200], "100", &["100", "200"], 0);
+    check(&[("restriction", "no_left_turn"), ("except", "hgv")], [100, 2, 200], "100", &["100"], 1);
+    check(&[("restriction:hgv", "no_left_turn")], [100, 2, 200], "100", &["100", "200"], 0);
+    // A node that is no junction, a way that was left out, a way that is not there.
+    check(&[("restriction", "no_left_turn")], [100, 3, 200], "100", &["100", "200"], 0);
+    check(&[("restriction", "only_left_turn")], [100, 2, 300], "100", &["100", "200"], 0);
+    check(&[("restriction", "no_left_turn")], [999, 2, 200], "100", &["100", "200"], 0);
+}
+
+#[test]
+fn the_country_is_asked_for_or_found() {
+    let street = |extract: Extract| {
+        extract.node(1, 11.0, 44.0).node(2, 11.001, 44.0).way(
+            100,
+            &[1, 2],
+            &[("highway", "motorway"), ("bridge", "yes"), ("layer", "1")],
+        )
+    };
+    let kmh = |extract: &Extract, country: Option<&str>| {
+        let options = ImportOptions { country: country.map(str::to_owned), ..ImportOptions::default() };
+        imported(&extract.file(), &options).map(|net| (net.segment(SegmentIndex(0)).speed_limit_mps * 3.6).round())
+    };
+    let plain = street(Extract::default());
+    assert_eq!(kmh(&plain, None).unwrap(), 110.0);
+    assert_eq!(kmh(&plain, Some("pl")).unwrap(), 140.0);
+    let unknown = kmh(&plain, Some("XX")).unwrap_err().to_string();
+    assert!(unknown.starts_with("there are no default limits for country `XX`; known are AT, AU"), "{unknown}");
+    let border = [("boundary", "administrative"), ("admin_level", "2"), ("ISO3166-1", "FI")];
+    let finnish = street(Extract::default()).relation(9, &[("outer", 1, 5)], &border);
+    assert_eq!(kmh(&finnish, None).unwrap(), 120.0);
+    let german = street(Extract::default()).node(3, 11.002, 44.0).way(
+        101,
+        &[2, 3],
+        &[("highway", "residential"), ("maxspeed", "30"), ("source:maxspeed", "DE:zone:30")],
+    );
+    assert_eq!(kmh(&german, None).unwrap(), 130.0);
+    assert_eq!(kmh(&german, Some("FI")).unwrap(), 120.0);
+    let net = german.import().unwrap();
+    assert_eq!(net.import_report().get("default limits of DE (its name is in most speed tags)"), 1);
+    assert_eq!(net.import_report().get("segments with a default limit"), 1);
+    let structure = net.segment(SegmentIndex(0)).structure;
+    assert_eq!((structure.is_bridge, structure.layer, structure.is_tunnel), (true, 1, false));
+}
+
+#[test]
+fn progress_goes_through_the_stages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.osm.pbf");
+    std::fs::write(&path, crossing().file()).unwrap();
+    let mut seen = Vec::new();
+    import_with(&path, &ImportOptions::default(), &mut |at| seen.push(at)).unwrap();
+    let last = |stage| seen.iter().rev().find(|at| at.stage == stage).map(|at| (at.done > 0, at.done == at.total));
+    for stage in [Stage::Ways, Stage::Nodes, Stage::Segments] {
+        assert_eq!(last(stage), Some((true, true)), "{stage:?}");
+    }
+}
+
+#[test]
+fn the_box_of_the_header_tells_swapped_places() {
+    let swapped = |bbox| {
+        Extract::default()
+            .states(bbox)
+            .node(1, 44.0, 11.0)
+            .node(2, 44.001, 11.0)
+            .way(100, &[1, 2], &[("highway", "primary")])
+            .import()
+    };
+    let said = swapped([10.9, 43.9, 11.1, 44.1]).unwrap_err().to_string();
+    assert!(said.contains("has longitude and latitude swapped: 2 of 2 places"), "{said}");
+    let elsewhere = swapped([20.0, 60.0, 21.0, 61.0]).unwrap_err().to_string();
+    assert!(elsewhere.contains("contradicts itself: 2 of 2 places lie outside of the box"), "{elsewhere}");
+    assert!(swapped([43.0, 10.0, 45.0, 12.0]).is_ok());
+    // A way that leaves the box keeps its nodes in most extracts.
+    let over = crossing().states([10.9, 43.9, 11.001_5, 44.1]).import().unwrap();
+    assert_eq!(over.import_report().get("nodes outside of the box that the extract states"), 2);
 }
 
 #[test]
