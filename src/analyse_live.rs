@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use analytics::follow::{FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
+use analytics::matching::MatchConfig;
 use analytics::{Engine, EngineConfig, export, output};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::FalseyValueParser;
 use prometheus::Registry;
 use roads::Network;
@@ -44,8 +45,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
-    let network = Arc::new(network::load(&args.network)?);
-    let engine = EngineConfig { keep_ms: Some(i64::from(args.keep_minutes) * 60_000), ..EngineConfig::live() };
+    let network::Map { network, hexagons } = network::load(&args.network, || {
+        bail!(
+            "give --network FILE, or --area WEST,SOUTH,EAST,NORTH to count in hexagons where there is no road network"
+        )
+    })?;
+    let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
+    let engine = EngineConfig { matching: MatchConfig { hexagons, ..MatchConfig::default() }, keep_ms };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;

@@ -16,7 +16,7 @@ use ingest::dead_letter::DeadLetter;
 use ingest::gate::{Gate, GateConfig, Outcome};
 use ingest::pseudonym::Pseudonyms;
 
-use crate::input::InputArgs;
+use crate::input::{self, InputArgs};
 use crate::{network, progress};
 
 /// Turn recordings straight into cells, without a broker
@@ -49,8 +49,9 @@ const BATCH_ROWS: usize = 50_000;
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     args.input.format()?;
     let bytes = args.input.bytes()?;
-    let network = Arc::new(network::load(&args.network)?);
-    let matching = MatchConfig { trust_edge: args.trust_edge, radius_m: args.radius_m, ..MatchConfig::default() };
+    let network::Map { network, hexagons } = network::load(&args.network, || input::extent(&args.input))?;
+    let matching =
+        MatchConfig { hexagons, trust_edge: args.trust_edge, radius_m: args.radius_m, ..MatchConfig::default() };
     let mut analysis = Analysis {
         engine: Engine::new(Arc::clone(&network), EngineConfig::whole(matching)),
         // Nothing of these pseudonyms is kept: the output has counts only.

@@ -8,7 +8,10 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use events::foreign::csv::ColumnMap;
 use events::foreign::{self, Format, ReadError, Record, compressed};
+use events::{Event, codec};
 use indicatif::ProgressBar;
+
+use crate::network::Area;
 
 /// Formats of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,6 +68,30 @@ impl InputArgs {
         let unpacked = compressed::decompressed(counted).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(foreign::read(&self.format()?, unpacked))
     }
+}
+
+/// Where the positions of all files are: west, south, east, north, degrees.
+pub(crate) fn extent(input: &InputArgs) -> anyhow::Result<Area> {
+    let mut found: Option<Area> = None;
+    let mut fates = Vec::new();
+    for path in &input.files {
+        for record in input.records(path, &ProgressBar::hidden())? {
+            match record.with_context(|| format!("{}", path.display()))? {
+                Record::Message { topic, payload, .. } => codec::decode(&topic, &payload, &mut fates),
+                Record::Event(event) => fates.push(Ok(event)),
+                Record::Unreadable { .. } => {}
+            }
+            for fate in fates.drain(..) {
+                let Ok(Event::Position(p)) = fate else { continue };
+                let (lon, lat) = (p.at.lon_deg(), p.at.lat_deg());
+                let [w, s, e, n] = found.unwrap_or([lon, lat, lon, lat]);
+                found = Some([w.min(lon), s.min(lat), e.max(lon), n.max(lat)]);
+            }
+        }
+    }
+    let [w, s, e, n] = found.context("there is no position in the recording")?;
+    // A vehicle that never moved has no extent; a thousandth of a degree is a fifth of a cell.
+    Ok([w - 0.001, s - 0.001, e + 0.001, n + 0.001])
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {

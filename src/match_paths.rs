@@ -12,7 +12,7 @@ use events::codec;
 use events::foreign::Record;
 use roads::Network;
 
-use crate::input::InputArgs;
+use crate::input::{self, InputArgs};
 use crate::{network, progress};
 
 /// Find the streets that vehicles drove, from their positions
@@ -51,8 +51,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bail!("--look-back must be at least 1");
     }
     let bytes = args.input.bytes()?;
-    let network = Arc::new(network::load(&args.network)?);
+    let network::Map { network, hexagons } = network::load(&args.network, || input::extent(&args.input))?;
     let config = MatchConfig {
+        hexagons,
         sigma_m: args.sigma_m,
         radius_m: args.radius_m.max(3.5 * args.sigma_m),
         look_back_fixes: args.look_back,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use events::LonLat;
 use indicatif::ProgressBar;
 use roads::check::{self, Problem};
 use roads::generate::{self, CityPlan};
-use roads::{ImportOptions, Network, RoadClass, Stage, Structure};
+use roads::{Hexagons, ImportOptions, Network, RoadClass, Stage, Structure, hexagon};
 
 use crate::progress;
 
@@ -71,17 +72,50 @@ pub(crate) enum Command {
     },
 }
 
-/// Which road network.
+/// Which road network, or hexagons where there is none.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct NetworkArg {
     /// Road network: a file of `arterial network import`, an OSM extract, a SUMO network, a CityFlow roadnet, or `demo`
-    #[arg(long, env = "ARTERIAL_NETWORK", value_name = "FILE|demo")]
-    network: PathBuf,
+    #[arg(long, env = "ARTERIAL_NETWORK", value_name = "FILE|demo", conflicts_with = "area")]
+    network: Option<PathBuf>,
+    /// Without a road network: count in hexagons over this area, degrees
+    #[arg(long, env = "ARTERIAL_AREA", value_name = "WEST,SOUTH,EAST,NORTH", value_parser = area, allow_hyphen_values = true)]
+    area: Option<Area>,
 }
 
-/// Opens the network that was asked for.
-pub(crate) fn load(arg: &NetworkArg) -> anyhow::Result<Network> {
-    open(&arg.network)
+/// West, south, east, north, degrees.
+pub(crate) type Area = [f64; 4];
+
+/// What positions are placed on.
+pub(crate) struct Map {
+    pub(crate) network: Arc<Network>,
+    /// The cells that the network stands for, where there are no streets.
+    pub(crate) hexagons: Option<Arc<Hexagons>>,
+}
+
+/// Opens the network that was asked for; without one, hexagons over the area, or over where the positions are.
+pub(crate) fn load(arg: &NetworkArg, extent: impl FnOnce() -> anyhow::Result<Area>) -> anyhow::Result<Map> {
+    if let Some(path) = &arg.network {
+        return Ok(Map { network: Arc::new(open(path)?), hexagons: None });
+    }
+    let area = match arg.area {
+        Some(area) => area,
+        None => extent()?,
+    };
+    let hexagons = Hexagons::over(area, hexagon::RESOLUTION)?;
+    tracing::info!(cells = hexagons.len(), "no road network: hexagons take the place of streets");
+    Ok(Map { network: Arc::clone(hexagons.network()), hexagons: Some(Arc::new(hexagons)) })
+}
+
+/// Opens the network of a simulation, which needs streets.
+pub(crate) fn streets(arg: &NetworkArg) -> anyhow::Result<Arc<Network>> {
+    let path = arg.network.as_deref().context("vehicles need streets: give --network FILE, or --network demo")?;
+    Ok(Arc::new(open(path)?))
+}
+
+fn area(text: &str) -> Result<Area, String> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    <Area>::try_from(numbers).map_err(|_| format!("`{text}` is not WEST,SOUTH,EAST,NORTH in degrees"))
 }
 
 /// Opens a network by name.

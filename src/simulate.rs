@@ -65,7 +65,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let network = Arc::new(network::load(&args.network)?);
+    let network = network::streets(&args.network)?;
     let city = args.traffic.city(network)?;
     let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.publish.city) };
     publish(city, config, args.publish.connection("sim"), stop).await

@@ -28,7 +28,7 @@ pub mod track;
 use std::sync::Arc;
 
 use events::{HeadingDeg, LonLat};
-use roads::{Network, SegmentIndex};
+use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 
 use crate::cell::{Contribution, pane_start};
@@ -68,6 +68,8 @@ pub struct MatchConfig {
     pub forget_after_ms: i64,
     /// Take the street that the source names in place of matching (simulator recordings).
     pub trust_edge: bool,
+    /// Place positions in these hexagons in place of streets; the network is then theirs.
+    pub hexagons: Option<Arc<Hexagons>>,
 }
 
 impl Default for MatchConfig {
@@ -84,6 +86,7 @@ impl Default for MatchConfig {
             parked_off_ms: 120_000,
             forget_after_ms: 600_000,
             trust_edge: false,
+            hexagons: None,
         }
     }
 }
@@ -245,14 +248,22 @@ impl World {
         if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
             return Err(Break::OffNetwork);
         }
+        if let Some(hexagons) = &self.config.hexagons {
+            self.pieces.across(hexagons, from.at, to.at, ends.moved_m);
+            return Ok((ends, Drive::Known));
+        }
         match self.pieces.find(&self.ground, &mut self.routes, &self.scale, &ends) {
             Drive::None => Err(Break::NoRoute),
             drive @ (Drive::Known | Drive::Bridged) => Ok((ends, drive)),
         }
     }
 
-    /// The spot that the source names itself, when it is to be trusted.
+    /// The spot that needs no matching: the hexagon, or what the source names itself, when it is to be trusted.
     fn named(&self, seen: &Observed) -> Option<Spot> {
+        if let Some(hexagons) = &self.config.hexagons {
+            let found = hexagons.at(seen.at);
+            return Some(found.map_or(Spot::Off, |segment| Spot::On { segment, offset_m: 0.0 }));
+        }
         if !self.config.trust_edge {
             return None;
         }

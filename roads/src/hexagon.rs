@@ -14,6 +14,7 @@
 //! Upstream: a box of positions. Downstream: analytics without `--network`. Grid: Uber H3, through `h3o`.
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use events::LonLat;
 use h3o::{CellIndex, LatLng, Resolution};
@@ -59,7 +60,7 @@ pub struct Hexagons {
     resolution: Resolution,
     /// Ascending; the position is the [`SegmentIndex`].
     cells: Vec<CellIndex>,
-    network: Network,
+    network: Arc<Network>,
 }
 
 impl Hexagons {
@@ -100,7 +101,7 @@ impl Hexagons {
         let mut cells: Vec<CellIndex> = cells.iter().flat_map(|cell| cell.grid_disk_safe(1)).collect();
         cells.sort_unstable();
         cells.dedup();
-        let network = network(&cells, grid);
+        let network = Arc::new(network(&cells, grid));
         Ok(Self { resolution: grid, cells, network })
     }
 
@@ -110,9 +111,9 @@ impl Hexagons {
         found.ok().map(|position| SegmentIndex(position as u32))
     }
 
-    /// One segment a cell by the same index, of the nominal length, from west to east through the middle of the cell;
-    /// turns lead to the neighbours.
-    pub fn network(&self) -> &Network {
+    /// One segment a cell by the same index, of the nominal length; its line is the cell's border, which a map can
+    /// draw, and turns lead to the neighbours.
+    pub fn network(&self) -> &Arc<Network> {
         &self.network
     }
 
@@ -174,24 +175,22 @@ fn network(cells: &[CellIndex], resolution: Resolution) -> Network {
     builder.source_hash(format!("h3 {resolution} {} {:x} {:x}", cells.len(), ends[0], ends[1]));
     builder.only_allowed_turns();
     for &cell in cells {
-        let middle = place(LatLng::from(cell));
         let length_m = mean_diameter_m(cell);
-        let lon_m = crate::network::M_PER_DEG * middle.lat_deg().to_radians().cos();
-        let half_deg = length_m / 2.0 / lon_m;
-        let line = [-half_deg, half_deg].map(|off| [middle.lon_deg() + off, middle.lat_deg()]);
-        let [from, to] = line.map(|[lon, lat]| builder.node(lon, lat));
+        let mut line: Vec<[f64; 2]> = cell.boundary().iter().map(|corner| [corner.lng(), corner.lat()]).collect();
+        line.push(line[0]);
+        let corner = builder.node(line[0][0], line[0][1]);
         builder.segment(NewSegment {
             id: SegmentId(u64::from(cell)),
             source_id: cell.to_string(),
             source_offset_m: 0.0,
             name: None,
             class: RoadClass::Tertiary,
-            from,
-            to,
+            from: corner,
+            to: corner,
             length_m: Some(length_m),
             speed_limit_mps: LIMIT_KMH / 3.6,
             lanes: 1,
-            line: line.to_vec(),
+            line,
         });
     }
     for (position, cell) in cells.iter().enumerate() {

@@ -30,6 +30,7 @@ pub mod segment;
 
 pub use cache::{OpenError, open};
 pub use generate::{CityPlan, city};
+pub use hexagon::{HexagonError, Hexagons};
 pub use import::{ImportError, ImportOptions, ImportReport, Progress, Stage, import, import_with};
 pub use index::{CANDIDATES_MAX, Candidate};
 pub use network::Network;

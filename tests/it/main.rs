@@ -4,6 +4,7 @@
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
+//! - [`hexagons`]: the same sums without a road network
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -14,6 +15,7 @@
 
 mod bad_input;
 mod city;
+mod hexagons;
 mod pipeline;
 mod processes;
 mod recordings;

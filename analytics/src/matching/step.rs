@@ -6,7 +6,8 @@
 //! The distance of a step is the straight line between its fixes while that is short, since then it is what
 //! was driven, and the length of the driven path beyond [`STRAIGHT_M_MAX`], where a straight line cuts corners.
 
-use roads::SegmentIndex;
+use events::LonLat;
+use roads::{Hexagons, SegmentIndex};
 
 use super::ground::Ground;
 use super::model::Scale;
@@ -16,6 +17,10 @@ use crate::cell::Traversal;
 
 /// Steps up to this length count as straight, metres: at 1 Hz and 50 m/s everything is.
 pub const STRAIGHT_M_MAX: f64 = 50.0;
+
+/// Length of a sample of a straight line over hexagons, metres, and most samples of one step.
+const SAMPLE_M: f64 = 10.0;
+const SAMPLES_MAX: f64 = 1_000.0;
 
 /// A step: when and where on the network it begins and ends.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,22 @@ impl Pieces {
             }
             (Spot::Junction, Spot::Junction) => Drive::Known,
             (Spot::Off, _) | (_, Spot::Off) => Drive::None,
+        }
+    }
+
+    /// Hexagons: the straight line, sampled; each piece belongs to the cell of its middle.
+    pub(crate) fn across(&mut self, hexagons: &Hexagons, from: LonLat, to: LonLat, moved_m: f64) {
+        self.list.clear();
+        let samples = (moved_m / SAMPLE_M).ceil().clamp(1.0, SAMPLES_MAX);
+        for i in 0..samples as usize {
+            let share = (i as f64 + 0.5) / samples;
+            let lon_deg = from.lon_deg() + (to.lon_deg() - from.lon_deg()) * share;
+            let lat_deg = from.lat_deg() + (to.lat_deg() - from.lat_deg()) * share;
+            let cell = LonLat::new(lon_deg, lat_deg).ok().and_then(|at| hexagons.at(at));
+            match self.list.last_mut() {
+                Some((last, metres)) if *last == cell => *metres += moved_m / samples,
+                Some(_) | None => self.list.push((cell, moved_m / samples)),
+            }
         }
     }
 

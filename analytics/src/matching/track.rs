@@ -224,7 +224,11 @@ impl Track {
             return;
         }
         let mut column = Column::new(fix.time_ms, at);
-        model::candidates(&world.network, &world.ground, &world.scale, fix.heading(), &mut column, &mut world.scratch);
+        // A place outside of the hexagons is off them, however near their borders run.
+        if world.config.hexagons.is_none() {
+            let heading = fix.heading();
+            model::candidates(&world.network, &world.ground, &world.scale, heading, &mut column, &mut world.scratch);
+        }
         if column.states().is_empty() {
             self.fixes[i].role = self.off(world, &fix);
             return;
