@@ -196,11 +196,12 @@ fn name_of(path: &Path) -> String {
     endings.iter().fold(name.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name)).to_owned()
 }
 
-/// BLAKE3 of the file, hex.
-fn hash_of(path: &Path) -> Result<String, ImportError> {
+/// BLAKE3 of the file and of what a person asked for beside it, hex.
+fn hash_of(path: &Path, asked: &str) -> Result<String, ImportError> {
     let io = |error| ImportError::Io { path: path.to_owned(), error };
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path).map_err(io)?).map_err(io)?;
+    hasher.update(asked.as_bytes());
     Ok(hasher.finalize().to_hex().to_string())
 }
 

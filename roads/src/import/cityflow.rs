@@ -91,8 +91,8 @@ pub fn import(path: &Path, is_gzip: bool, options: &ImportOptions) -> Result<Net
     let origin = options.origin.map_or(ORIGIN, |at| [at.lon_deg(), at.lat_deg()]);
     let mut builder = NetworkBuilder::new(super::name_of(path));
     // The same roadnet at another place is another network.
-    let hash = super::hash_of(path)?;
-    builder.source_hash(if origin == ORIGIN { hash } else { format!("{hash} at {} {}", origin[0], origin[1]) });
+    let asked = options.origin.map_or(String::new(), |at| format!("{} {}", at.lon_deg(), at.lat_deg()));
+    builder.source_hash(super::hash_of(path, &asked)?);
     builder.only_allowed_turns();
     let places = net.intersections.iter().map(|at| (at.id.as_str(), at.point)).collect();
     let mut maker = Maker { builder, origin, places, nodes: FxHashMap::default(), report: ImportReport::default() };

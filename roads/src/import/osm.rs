@@ -51,7 +51,7 @@ pub fn import(
     }
     let country = country(options, &votes, &mut report)?;
     let mut builder = NetworkBuilder::new(super::name_of(path));
-    builder.source_hash(super::hash_of(path)?);
+    builder.source_hash(super::hash_of(path, options.country.as_deref().unwrap_or_default())?);
     report.add("nodes used by streets", nodes.len() as u64);
     let restrictions = Restrictions::new(restrictions, &mut report);
     let mut maker = Maker::new(builder, nodes, restrictions, country, report);
@@ -251,13 +251,14 @@ fn read_nodes(
     Ok(is_sorted)
 }
 
-/// Refuses places that only fit the header's box with longitude and latitude exchanged.
+/// Refuses places that only fit the header's box with longitude and latitude exchanged, or not at all. Some outside are
+/// usual: most tools keep streets whole that leave the box.
 fn check_box(path: &Path, nodes: &Nodes, bbox: [f64; 4], report: &mut ImportReport) -> Result<(), ImportError> {
     let [inside, exchanged, all] = nodes.within(bbox);
-    if inside * 2 < all && exchanged * 2 > all {
+    if inside * 10 < all && exchanged * 2 > all {
         return Err(ImportError::Swapped { path: path.to_owned(), exchanged, all });
     }
-    if inside * 2 < all {
+    if inside == 0 && all > 0 {
         return Err(ImportError::Elsewhere { path: path.to_owned(), outside: all - inside, all, bbox });
     }
     if inside < all {

@@ -27,7 +27,7 @@ pub fn import(path: &Path, is_gzip: bool) -> Result<Network, ImportError> {
     let net = read::read(path, is_gzip, &mut report)?;
     let ground = Ground::new(path, &net)?;
     let mut builder = NetworkBuilder::new(super::name_of(path));
-    builder.source_hash(super::hash_of(path)?);
+    builder.source_hash(super::hash_of(path, "")?);
     builder.only_allowed_turns();
     let mut maker = Maker { builder, net: &net, ground, nodes: FxHashMap::default(), report };
     let mut made = FxHashMap::default();

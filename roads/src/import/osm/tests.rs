@@ -331,6 +331,8 @@ fn the_country_is_asked_for_or_found() {
     assert_eq!(kmh(&german, None).unwrap(), 130.0);
     assert_eq!(kmh(&german, Some("FI")).unwrap(), 120.0);
     let net = german.import().unwrap();
+    let asked = ImportOptions { country: Some("DE".to_owned()), ..ImportOptions::default() };
+    assert_ne!(imported(&german.file(), &asked).unwrap().source_hash(), net.source_hash());
     assert_eq!(net.import_report().get("default limits of DE (its name is in most speed tags)"), 1);
     assert_eq!(net.import_report().get("segments with a default limit"), 1);
     let structure = net.segment(SegmentIndex(0)).structure;
