@@ -223,8 +223,8 @@ mod tests {
             assert_eq!(net.by_id(cell(middle, RESOLUTION).unwrap()), Some(at));
             assert_eq!(net.segment(at).length_m, hexagons.length_m(at));
             assert_eq!(net.segment(at).source_id.parse::<CellIndex>().map(u64::from), Ok(net.segment(at).id.0));
-            assert!(net.place(at, hexagons.length_m(at) / 2.0).distance_m(middle) < 0.1);
-            assert_eq!(hexagons.boundary(at).len(), 6);
+            let (border, line) = (hexagons.boundary(at), net.points(at));
+            assert_eq!((border.len(), &line[..6], line[6]), (6, &border[..], border[0]));
             // Between the two usual readings: diameter of the circle of equal area, and from corner to corner.
             let area_m2 = hexagons.cells[at.at()].area_m2();
             let (circle_m, corners_m) = ((4.0 * area_m2 / PI).sqrt(), 2.0 * (area_m2 / 2.598).sqrt());

@@ -140,3 +140,41 @@ fn bologna_with_trusted_edges_agrees_closely() {
     println!("bologna, edges trusted: median difference {median_mps:.3} m/s over {n} edge-minutes");
     assert!(n > 500 && median_mps <= 0.2, "{median_mps} m/s over {n}");
 }
+
+#[test]
+fn athens_is_driven_on_connected_streets() {
+    let Some(data) = recordings() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (map, out) = (data.join("athens-pneuma/athens_centre.osm.pbf"), folder.path().join("paths.csv"));
+    let output = run(arterial()
+        .arg("match")
+        .arg(data.join("athens-pneuma/pneuma_athens_1hz.csv.gz"))
+        .args(["--format", "csv", "--columns", "id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh", "--network"])
+        .arg(&map)
+        .arg("--out")
+        .arg(&out));
+    let said = String::from_utf8(output.stdout).unwrap();
+    println!("{said}");
+    // Every break has its reason in the report.
+    assert!(said.contains("not: gap 0, jump 0, break 0, off the network"), "{said}");
+
+    // And the rows say it themselves: whoever goes on without a pause is on a street that follows.
+    let network = roads::open(&map).unwrap();
+    let mut rows = csv::Reader::from_path(&out).unwrap();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let segment = |row: &csv::StringRecord| network.by_id(row[1].parse().unwrap()).unwrap();
+    let (mut follow, mut broken) = (0, 0);
+    for pair in rows.windows(2).filter(|p| p[0][0] == p[1][0]) {
+        let (from, to) = (segment(&pair[0]), segment(&pair[1]));
+        let turned = network.segment(from).to == network.segment(to).from;
+        if pair[0][4] == pair[1][3] && (from == to || turned || network.successors(from).contains(&to)) {
+            follow += 1;
+        } else {
+            broken += 1;
+        }
+    }
+    println!("athens: {follow} streets follow the one before, {broken} do not");
+    // One in a hundred fixes of 23,243 steps may be a break.
+    assert!(follow > 900 && broken <= 232, "{follow} follow, {broken} do not");
+    assert!(broken * 50 <= follow, "{follow} follow, {broken} do not");
+}
