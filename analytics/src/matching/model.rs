@@ -24,9 +24,6 @@ const HEADING_COST_MAX: f32 = 9.0;
 /// Turning round within a street: as many metres of detour.
 pub(crate) const TURN_ROUND_M: f32 = 60.0;
 
-/// A drive that is less likely than the best one at its time by more than this is given up, nats: 1 to 10¹³.
-const BEAM: f32 = 30.0;
-
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
 const DETOUR_SLACK_M: f32 = 250.0;
@@ -191,10 +188,9 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
     let mut best = [(f32::INFINITY, START); STATES_MAX];
     let mut order = [0_u8; STATES_MAX];
     let order = cheapest_first(from.states(), &mut order);
-    let cost_max = order.first().map_or(f32::INFINITY, |&k| from.states[usize::from(k)].cost) + BEAM;
     for &k in order {
         let a = &from.states[usize::from(k)];
-        if a.cost > cost_max {
+        if best[..usize::from(to.len)].iter().all(|b| b.0 <= a.cost) {
             break;
         }
         routes.ask(a.segment, limit_m);
