@@ -217,13 +217,14 @@ fn viterbi(world: &mut World, fixes: &[Fix]) -> f32 {
             Some(p) => model::straight_m(&world.ground, world.ground.point(fixes[p].at), column.at),
             None => 0.0,
         };
-        let limit_m = world.scale.route_limit_m(straight_m);
+        let from_ms = i.checked_sub(1).map_or(0, |p| fixes[p].time_ms);
+        let span = model::Span::new(&world.scale, from_ms, fix.time_ms, straight_m);
         let mut states = Vec::new();
         for b in column.states() {
             let mut best = if i == 0 { 0.0 } else { f32::INFINITY };
             for (a, cost) in columns.last().into_iter().flatten() {
-                world.routes.ask(a.segment, limit_m);
-                let route_m = model::route_m(&world.ground, &world.routes, &world.scale, a, b, limit_m);
+                world.routes.ask(a.segment, span.limit_m);
+                let route_m = model::route_m(&world.ground, &world.routes, &world.scale, a, b, &span);
                 let cost = cost + route_m.map_or(f32::INFINITY, |m| (m - straight_m).abs() / world.scale.beta_m);
                 best = best.min(cost);
             }
