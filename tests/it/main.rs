@@ -1,6 +1,7 @@
 //! The whole, from outside: the real binary, real brokers, real Prometheus, real recordings.
 //!
 //! - [`recordings`]: `arterial analyze` against what the recordings themselves say
+//! - [`matched`]: `arterial match` on real and on broken rows
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
@@ -16,6 +17,7 @@
 mod bad_input;
 mod city;
 mod hexagons;
+mod matched;
 mod pipeline;
 mod processes;
 mod recordings;

@@ -229,6 +229,11 @@ impl Recording {
             Spot::Junction | Spot::Off => 0.0,
         };
         let (open, confidence) = &mut self.open[place];
+        if let (true, Some(open)) = (all_m == 0.0, open.as_mut()) {
+            // Standing, perhaps right at a junction: the time belongs to where it is already.
+            open.leave_ms = to.time_ms;
+            return;
+        }
         let sure = if to.role == Role::Kept { confidence.min(to.confidence()) } else { *confidence };
         let (mut done_m, mut at_ms) = (0.0, from.time_ms);
         for (i, &(segment, piece_m)) in pieces.iter().enumerate() {

@@ -24,8 +24,9 @@ const HEADING_COST_MAX: f32 = 9.0;
 /// Turning round within a street: as many metres of detour.
 pub(crate) const TURN_ROUND_M: f32 = 60.0;
 
-/// A drive that is less likely than the best one at its time by more than this is given up, nats: 1 to 10¹³.
-const BEAM: f32 = 30.0;
+/// How much faster than the legal limit of the faster end a route may have been driven. Without a bound a loop
+/// around the block explains a fix that noise has thrown back.
+const SPEEDING: f32 = 1.5;
 
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
@@ -187,23 +188,22 @@ fn heading_cost(cos: f32) -> f32 {
 /// One step of Viterbi's algorithm: the best drive to every state of `to`. `false` when no drive leads to any.
 pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from: &Column, to: &mut Column) -> bool {
     let straight_m = straight_m(ground, from.at, to.at);
-    let limit_m = scale.route_limit_m(straight_m);
+    let span = Span::new(scale, from.time_ms, to.time_ms, straight_m);
     let mut best = [(f32::INFINITY, START); STATES_MAX];
     let mut order = [0_u8; STATES_MAX];
     let order = cheapest_first(from.states(), &mut order);
-    let cost_max = order.first().map_or(f32::INFINITY, |&k| from.states[usize::from(k)].cost) + BEAM;
     for &k in order {
         let a = &from.states[usize::from(k)];
-        if a.cost > cost_max {
+        if best[..usize::from(to.len)].iter().all(|b| b.0 <= a.cost) {
             break;
         }
-        routes.ask(a.segment, limit_m);
+        routes.ask(a.segment, span.limit_m);
         for (b, best) in to.states[..usize::from(to.len)].iter().zip(&mut best) {
             // No route costs less than nothing, and what comes later costs more.
             if a.cost >= best.0 {
                 continue;
             }
-            let Some(route_m) = route_m(ground, routes, scale, a, b, limit_m) else { continue };
+            let Some(route_m) = route_m(ground, routes, scale, a, b, &span) else { continue };
             let cost = a.cost + (route_m - straight_m).abs() / scale.beta_m;
             if cost < best.0 {
                 *best = (cost, k);
@@ -233,6 +233,21 @@ fn cheapest_first<'o>(states: &[State], order: &'o mut [u8; STATES_MAX]) -> &'o 
     &order[..len]
 }
 
+/// What lies between two fixes of the model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) straight_m: f32,
+    /// The longest route that is believed.
+    pub(crate) limit_m: f32,
+    took_s: f32,
+}
+
+impl Span {
+    pub(crate) fn new(scale: &Scale, from_ms: i64, to_ms: i64, straight_m: f32) -> Self {
+        Self { straight_m, limit_m: scale.route_limit_m(straight_m), took_s: (to_ms - from_ms) as f32 / 1_000.0 }
+    }
+}
+
 /// Straight distance between two places, metres.
 pub(crate) fn straight_m(ground: &Ground, a: Point, b: Point) -> f32 {
     let middle = Point { x: a.x, y: (a.y + b.y) / 2.0 };
@@ -248,7 +263,7 @@ pub(crate) fn route_m(
     scale: &Scale,
     a: &State,
     b: &State,
-    limit_m: f32,
+    span: &Span,
 ) -> Option<f32> {
     if a.segment == b.segment {
         let ahead_m = b.offset_m - a.offset_m;
@@ -266,7 +281,9 @@ pub(crate) fn route_m(
     }
     let left_m = from.length_m - a.offset_m;
     let rest_m = left_m + b.offset_m;
-    let through = if rest_m > limit_m { None } else { routes.row(a.segment)?.length_m(b.segment) };
+    let through = if rest_m > span.limit_m { None } else { routes.row(a.segment)?.length_m(b.segment) };
+    let in_time_m = SPEEDING * from.limit_mps.max(to.limit_mps) * span.took_s;
+    let limit_m = span.limit_m.min(in_time_m.max(span.straight_m) + 3.0 * scale.sigma_m);
     let through = through.map(|m| m + rest_m).filter(|&m| m <= limit_m);
     if !turned {
         return through;

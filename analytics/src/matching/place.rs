@@ -33,8 +33,8 @@ pub(crate) struct On {
 }
 
 /// The spot of a state when the vehicle was at `last` before: `last` itself when the state is a step back within
-/// noise, also over one junction.
-pub(crate) fn hold(ground: &Ground, routes: &Routes, scale: &Scale, last: Option<On>, state: On) -> On {
+/// noise, also over one junction. While a spot is `held` already, several such steps may add up.
+pub(crate) fn hold(ground: &Ground, routes: &Routes, scale: &Scale, last: Option<On>, held: bool, state: On) -> On {
     let Some(last) = last else { return state };
     let back_m = if last.segment == state.segment {
         last.offset_m - state.offset_m
@@ -45,7 +45,8 @@ pub(crate) fn hold(ground: &Ground, routes: &Routes, scale: &Scale, last: Option
         }
         now.length_m - state.offset_m + last.offset_m
     };
-    if back_m > 0.0 && back_m < scale.back_m { last } else { state }
+    let noise_m = if held { 3.0 * scale.back_m } else { scale.back_m };
+    if back_m > 0.0 && back_m < noise_m { last } else { state }
 }
 
 /// The route between two spots, on which the fixes between them are laid.

@@ -30,6 +30,7 @@ pub(crate) struct Piece {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) length_m: f32,
+    pub(crate) limit_mps: f32,
 }
 
 /// The routes of one network.
@@ -94,7 +95,12 @@ impl Row {
 
 impl Routes {
     pub(crate) fn new(network: Arc<Network>) -> Self {
-        let piece = |s: &roads::Segment| Piece { from: s.from.0, to: s.to.0, length_m: s.length_m as f32 };
+        let piece = |s: &roads::Segment| Piece {
+            from: s.from.0,
+            to: s.to.0,
+            length_m: s.length_m as f32,
+            limit_mps: s.speed_limit_mps,
+        };
         let segments: Vec<_> = network.segments().iter().map(piece).collect();
         let rows = segments.iter().map(|_| None).collect();
         let apart = |a: SegmentIndex, b: SegmentIndex| network.points(a).last() != network.points(b).first();

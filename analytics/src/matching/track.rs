@@ -63,6 +63,8 @@ pub(crate) struct Track {
     decided: usize,
     /// Where the last of them was on this drive.
     base: Option<On>,
+    /// The base is ahead of what the model says, since noise pulled the fix back.
+    held: bool,
     /// Set when older fixes were let go: the first one kept is final, and what is older than it is too late.
     pub(crate) shortened: bool,
     /// Where it began to stand off the network.
@@ -172,7 +174,7 @@ impl Track {
     /// Everything again, from the first fix that is remembered.
     fn redo(&mut self, world: &mut World) {
         self.columns.clear();
-        (self.decided, self.base, self.off_since) = (0, None, None);
+        (self.decided, self.base, self.held, self.off_since) = (0, None, false, None);
         if self.shortened
             && let Some(first) = self.fixes.front().copied()
         {
@@ -190,7 +192,7 @@ impl Track {
         let column = Column::known(fix.time_ms, world.ground.point(fix.at), on.segment, on.offset_m);
         self.columns.clear();
         self.push(world, column);
-        self.base = Some(on);
+        (self.base, self.held) = (Some(on), false);
     }
 
     fn push(&mut self, world: &World, column: Column) {
@@ -284,7 +286,7 @@ impl Track {
         self.place_between(world, self.decided, i, end);
         self.decided = i;
         self.columns.clear();
-        (self.base, self.off_since) = (None, None);
+        (self.base, self.held, self.off_since) = (None, false, None);
     }
 
     /// Where the drive ended, when its last fix was skipped but lies on the segment behind that of the base.
@@ -358,7 +360,8 @@ impl Track {
 
     /// Puts a kept fix, and those skipped before it.
     fn place_kept(&mut self, world: &mut World, from: usize, fix: usize, state: On) {
-        let spot = place::hold(&world.ground, &world.routes, &world.scale, self.base, state);
+        let spot = place::hold(&world.ground, &world.routes, &world.scale, self.base, self.held, state);
+        self.held = spot != state;
         self.place_between(world, from, fix, Some(spot));
         self.fixes[fix].put(spot);
     }
@@ -384,7 +387,7 @@ impl Track {
 
     /// Puts every undecided fix where the best drive has it now.
     pub(crate) fn place_provisionally(&mut self, world: &mut World) {
-        let (decided, base) = (self.decided, self.base);
+        let (decided, base, held) = (self.decided, self.base, self.held);
         if let Some(last) = self.columns.len().checked_sub(1) {
             let mut state = self.columns[last].best();
             world.trace.clear();
@@ -403,7 +406,7 @@ impl Track {
             }
             self.place_between(world, from, self.fixes.len(), None);
         }
-        self.base = base;
+        (self.base, self.held) = (base, held);
     }
 
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are

@@ -96,7 +96,7 @@ fn relabelled(network: &Network, mirrored: bool) -> Arc<Network> {
     }
     let count = network.segments().len() as u32;
     // A step that shares no factor with the count visits every segment once.
-    let step = (count / 2..count).find(|s| (2..=*s).all(|d| s % d != 0 || count % d != 0)).unwrap();
+    let step = (count / 2..count).find(|s| (2..=*s).all(|d| !s.is_multiple_of(d) || !count.is_multiple_of(d))).unwrap();
     for i in (0..count).map(|k| SegmentIndex((k * step + 7) % count)) {
         let s = network.segment(i);
         builder.segment(NewSegment {
@@ -117,7 +117,7 @@ fn relabelled(network: &Network, mirrored: bool) -> Arc<Network> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn without_noise_the_drive_comes_back(seed in any::<u64>(), every_s in 1_u32..5) {
@@ -127,10 +127,10 @@ proptest! {
         let (rows, counts) = recorded(&network, &fixes, Wanted::Traversals);
         prop_assert_eq!((counts.steps, counts.bridged), (59, 0));
         let ours: Vec<_> = traversals(&rows).iter().map(|t| (t.segment, t.distance_m)).collect();
-        // Within 2 σ of a junction the first and the last fix may be laid on its other side: their positions alone
+        // Within 4 σ of a junction the first and the last fix may be laid on its other side: their positions alone
         // do not tell. Everything between is exact, to the millimetres of 32-bit metres.
         let inner = |path: &[(SegmentIndex, f64)]| {
-            let (first, last) = (path[0].1 < 12.0, path[path.len() - 1].1 < 12.0);
+            let (first, last) = (path[0].1 < 24.0, path[path.len() - 1].1 < 24.0);
             path[usize::from(first)..path.len() - usize::from(last)].to_vec()
         };
         let (ours, truth) = (inner(&ours), inner(&truth));
@@ -217,13 +217,14 @@ fn viterbi(world: &mut World, fixes: &[Fix]) -> f32 {
             Some(p) => model::straight_m(&world.ground, world.ground.point(fixes[p].at), column.at),
             None => 0.0,
         };
-        let limit_m = world.scale.route_limit_m(straight_m);
+        let from_ms = i.checked_sub(1).map_or(0, |p| fixes[p].time_ms);
+        let span = model::Span::new(&world.scale, from_ms, fix.time_ms, straight_m);
         let mut states = Vec::new();
         for b in column.states() {
             let mut best = if i == 0 { 0.0 } else { f32::INFINITY };
             for (a, cost) in columns.last().into_iter().flatten() {
-                world.routes.ask(a.segment, limit_m);
-                let route_m = model::route_m(&world.ground, &world.routes, &world.scale, a, b, limit_m);
+                world.routes.ask(a.segment, span.limit_m);
+                let route_m = model::route_m(&world.ground, &world.routes, &world.scale, a, b, &span);
                 let cost = cost + route_m.map_or(f32::INFINITY, |m| (m - straight_m).abs() / world.scale.beta_m);
                 best = best.min(cost);
             }
@@ -246,8 +247,7 @@ fn a_vehicle_takes_at_most_two_kibibytes_and_is_forgotten_after_silence() {
             most = most.max(matcher.bytes_of(seed));
         }
     }
-    println!("most bytes of a vehicle: {most}");
-    assert!(most <= 2_048, "{most}");
+    assert!(most <= 2_048, "most bytes of a vehicle: {most}");
     assert_eq!(matcher.vehicles(), 40);
     matcher.forget_silent(10_000_000);
     assert_eq!((matcher.vehicles(), matcher.bytes_of(7)), (0, 0));
