@@ -187,10 +187,14 @@ fn report(analysis: &Analysis, m: MatchCounts, cells: usize, args: &Args) -> any
     )?;
     writeln!(
         out,
-        "positions placed {}, off the network {}, inside junctions {}, too late {}",
-        m.placed, m.off_network, m.in_junction, m.too_late
+        "positions placed {}, off the network {}, parked {}, inside junctions {}, too late {}",
+        m.placed, m.off_network, m.parked, m.in_junction, m.too_late
     )?;
-    writeln!(out, "steps     counted {}; not counted: gap {}, jump {}, break {}", m.steps, m.gaps, m.jumps, m.breaks)?;
+    writeln!(
+        out,
+        "steps     counted {}; not counted: gap {}, jump {}, break {}, off the network {}, parked {}",
+        m.steps, m.gaps, m.jumps, m.breaks, m.off_steps, m.parked_steps
+    )?;
     writeln!(out, "cells     {cells} → {}", args.out.display())?;
     Ok(())
 }

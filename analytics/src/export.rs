@@ -161,6 +161,7 @@ fn health(page: &mut Page, health: &Health) {
     let fates = [
         ("placed", m.placed),
         ("off_network", m.off_network),
+        ("parked", m.parked),
         ("in_junction", m.in_junction),
         ("too_late", m.too_late),
         ("same_moment", m.same_moment),
@@ -168,6 +169,10 @@ fn health(page: &mut Page, health: &Health) {
         ("step_gap", m.gaps),
         ("step_jump", m.jumps),
         ("step_break", m.breaks),
+        ("step_bridged", m.bridged),
+        ("step_off_network", m.off_steps),
+        ("step_parked", m.parked_steps),
+        ("redone", m.redone),
     ];
     for (outcome, n) in fates {
         page.gauge("arterial_analytics_fixes", &[("outcome", outcome)], n as f64);

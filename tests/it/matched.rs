@@ -26,7 +26,6 @@ fn athens_is_driven_without_breaks_and_in_three_formats() {
     let columns = "id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh";
     let path = |name: &str| folder.path().join(name);
     let report = said(&run(&mut matching(&tracks, &map, &path("a.csv"), columns)));
-    println!("{report}");
     let share = report.split_once(" %").unwrap().0.rsplit_once('(').unwrap().1;
     assert!(share.parse::<f64>().unwrap() >= 99.0, "{report}");
     let rows = csv::Reader::from_path(path("a.csv")).unwrap().into_records().map(Result::unwrap).count();
