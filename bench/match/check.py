@@ -35,6 +35,9 @@ def rates(report, cells):
               ("at 1 s, times Meili", RATE_1_S_MEILI, "meili", lambda s, e: e == 1)]
     for what, least, peer, is_meant in limits:
         found = {k: ratio(report, c, peer) for k, c in cells.items() if is_meant(k[2], k[3])}
+        if not found:
+            yield f"1. {what}: at least {least:g}", False, "not measured"
+            continue
         below = [f"{name(k)} {r:.1f}" for k, r in sorted(found.items()) if r < least]
         spread = f"{min(found.values()):.1f} to {max(found.values()):.1f}"
         yield f"1. {what}: at least {least:g}", not below, spread + (f"; below: {', '.join(below)}" if below else "")
@@ -49,10 +52,11 @@ def quality(cells, city):
     worst = max(over, key=over.get)
     yield (f"2. {city}: mismatch no worse than Meili's in at least {CELLS_NO_WORSE} of 18 cells",
            len(mine) == 18 and good >= CELLS_NO_WORSE, f"{good} of {len(mine)}")
-    yield (f"2. {city}: within {ALLOWANCE} in the rest", over[worst] <= ALLOWANCE, f"worst {over[worst]:+.4f}, {name(worst)}")
+    yield (f"2. {city}: within {ALLOWANCE} of Meili's in the rest", over[worst] <= ALLOWANCE,
+           f"worst {over[worst]:+.4f}, {name(worst)}")
     worst = max(lag, key=lag.get)
     yield (f"2. {city}: exact segment per fix within 2 points of Meili's in every cell", lag[worst] <= EXACT_ALLOWANCE,
-           f"worst {-100 * lag[worst]:+.1f} points, {name(worst)}; behind in {sum(v > 0 for v in lag.values())}")
+           f"worst {-100 * lag[worst]:+.1f} points against Meili, {name(worst)}; behind in {sum(v > 0 for v in lag.values())}")
 
 
 def name(key):

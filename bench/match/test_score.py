@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
+from check import verdicts
 from graph import Graph
 from run import EXTRACTS
 from score import Arterial, Fmm, Lines, mismatch, part, right_segment
@@ -52,6 +53,46 @@ class Measure(unittest.TestCase):
     def test_a_part_of_a_line_is_shared_out(self):
         laid = [(0.0, 10.0, 1, 0.0), (10.0, 30.0, 2, 0.0)]
         self.assertEqual(part(laid, 5.0, 20.0), {1: 5.0, 2: 10.0})
+
+
+class Limits(unittest.TestCase):
+    """A run in which all limits are just held, then one number a time made a little worse."""
+
+    def cells(self, seconds=0.1, mismatch=0.03, exact=0.80):
+        made = {}
+        for noise in ("independent", "drift"):
+            for sigma_m in (5, 10, 20):
+                for every_s in (1, 10, 30):
+                    own = {"city": "c", "cpu_s": [seconds], "mismatch": mismatch, "exact": exact}
+                    peers = {"meili": own | {"cpu_s": [4.0], "mismatch": 0.03, "exact": 0.82},
+                             "fmm": own | {"cpu_s": [2.0]}}
+                    made["c", noise, sigma_m, every_s] = peers | {"arterial": own}
+        return made
+
+    def failed(self, cells):
+        report = {"start_cpu_s": {"c": {"meili": 1.0, "fmm": 1.0}}}
+        return [what for what, is_held, _ in verdicts(report, cells) if not is_held]
+
+    def test_a_run_on_the_limits_holds_them(self):
+        self.assertEqual(self.failed(self.cells(exact=0.8001)), [])
+
+    def test_each_limit_can_fail(self):
+        self.assertEqual(len(self.failed(self.cells(seconds=0.101))), 1)        # 29.7 times Meili
+        self.assertEqual(len(self.failed(self.cells(seconds=0.2))), 3)
+        self.assertEqual(len(self.failed(self.cells(exact=0.79))), 1)
+        self.assertEqual(len(self.failed(self.cells(mismatch=0.04))), 1)        # within 0.02, yet in no cell as good
+        self.assertEqual(len(self.failed(self.cells(mismatch=0.06))), 2)
+
+    def test_two_worse_cells_are_forgiven_not_three(self):
+        cells = self.cells(exact=0.82)
+        for n, key in enumerate(sorted(cells)[:3], 1):
+            cells[key]["arterial"] = cells[key]["arterial"] | {"mismatch": 0.04}
+            self.assertEqual(len(self.failed(cells)), int(n == 3))
+
+    def test_a_cell_that_is_missing_is_no_success(self):
+        cells = self.cells(exact=0.82)
+        del cells["c", "drift", 5, 30]
+        self.assertEqual(len(self.failed(cells)), 1)
 
 
 @unittest.skipUnless(DATA.exists(), "skipped: the folder of recordings is absent (ARTERIAL_DATA)")
