@@ -40,6 +40,8 @@ def main():
           f"{machine['arterial']} at commit `{machine['arterial_commit']}`, Python {machine['python']}, "
           + ", ".join(f"{k} {v}" for k, v in packages.items()) + f". Seed {report['seed']}.\n")
     print("Made by `bench/match` (its README says what is measured and how to repeat it); raw numbers in `match.json`.\n")
+    for remark in report.get("remarks", []):
+        print(f"{remark}\n")
     print(f"    {report['command']}\n\n## Limits of issue 3\n")
     for what, is_held, why in verdicts(report, cells):
         print(f"- {'holds' if is_held else '**does not hold**'}: {what}: {why}")
