@@ -8,9 +8,9 @@
 //! every candidate are left out.
 
 use events::HeadingDeg;
-use roads::{Network, SegmentId, SegmentIndex};
+use roads::{SegmentId, SegmentIndex};
 
-use super::MatchConfig;
+use super::{MatchConfig, World};
 use super::ground::{Ground, NONE, Near, Point};
 use super::routes::Routes;
 
@@ -20,6 +20,13 @@ pub const STATES_MAX: usize = 10;
 /// Typical error of a course against the direction of the street (30°), and the most that it may cost.
 const SIGMA_RAD: f32 = std::f32::consts::FRAC_PI_6;
 const HEADING_COST_MAX: f32 = 9.0;
+
+/// A fix from below ground: satellites are not seen there, so one in a hundred is assumed to be from there all the
+/// same (ln 100). Routes through tunnels cost nothing.
+const BELOW_COST: f32 = 4.6;
+
+/// Entering a service way: one drive in twenty is assumed to (ln 20).
+const SERVICE_COST: f32 = 3.0;
 
 /// Turning round within a street: as many metres of detour.
 pub(crate) const TURN_ROUND_M: f32 = 60.0;
@@ -135,14 +142,8 @@ impl Column {
 /// The candidates of one fix with their own costs; none when it is off the network.
 ///
 /// Ties are broken by the stable id of the segment, so that the order of segments in the file does not matter.
-pub(crate) fn candidates(
-    network: &Network,
-    ground: &Ground,
-    scale: &Scale,
-    heading: Option<HeadingDeg>,
-    column: &mut Column,
-    scratch: &mut Scratch,
-) {
+pub(crate) fn candidates(world: &mut World, heading: Option<HeadingDeg>, column: &mut Column) {
+    let World { network, ground, routes, scale, scratch, .. } = world;
     let shrink = ground.shrink(column.at);
     ground.near(column.at, shrink, scale.search_m, &mut scratch.near);
     if scratch.near.is_empty() && scale.radius_m > scale.search_m {
@@ -156,7 +157,8 @@ pub(crate) fn candidates(
         let aside = near.distance2_m2 * per_m2;
         let cos = course.map(|(east, north)| east as f32 * near.ahead[0] + north as f32 * near.ahead[1]);
         let state = |segment, offset_m, cos: Option<f32>| {
-            let cost = aside + cos.map_or(0.0, heading_cost);
+            let below = if routes.segment(segment).is_below { BELOW_COST } else { 0.0 };
+            let cost = aside + below + cos.map_or(0.0, heading_cost);
             State { segment, offset_m, cost, before: START }
         };
         scratch.states.push(state(road.forward, near.offset_m, cos));
@@ -204,7 +206,9 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
                 continue;
             }
             let Some(route_m) = route_m(ground, routes, scale, a, b, &span) else { continue };
-            let cost = a.cost + (route_m - straight_m).abs() / scale.beta_m;
+            let enters = routes.segment(b.segment).is_service && !routes.segment(a.segment).is_service;
+            let service = if enters { SERVICE_COST } else { 0.0 };
+            let cost = a.cost + service + (route_m - straight_m).abs() / scale.beta_m;
             if cost < best.0 {
                 *best = (cost, k);
             }

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use roads::{Network, SegmentIndex};
+use roads::{Network, RoadClass, SegmentIndex};
 
 use super::ground::NONE;
 
@@ -31,6 +31,10 @@ pub(crate) struct Piece {
     pub(crate) to: u32,
     pub(crate) length_m: f32,
     pub(crate) limit_mps: f32,
+    /// A way that few drive: entering it has its price.
+    pub(crate) is_service: bool,
+    /// No satellite is seen from it.
+    pub(crate) is_below: bool,
 }
 
 /// The routes of one network.
@@ -100,6 +104,8 @@ impl Routes {
             to: s.to.0,
             length_m: s.length_m as f32,
             limit_mps: s.speed_limit_mps,
+            is_service: s.class == RoadClass::Service,
+            is_below: s.structure.is_tunnel || s.structure.layer < 0,
         };
         let segments: Vec<_> = network.segments().iter().map(piece).collect();
         let rows = segments.iter().map(|_| None).collect();

@@ -229,7 +229,7 @@ impl Track {
         // A place outside of the hexagons is off them, however near their borders run.
         if world.config.hexagons.is_none() {
             let heading = fix.heading();
-            model::candidates(&world.network, &world.ground, &world.scale, heading, &mut column, &mut world.scratch);
+            model::candidates(world, heading, &mut column);
         }
         if column.states().is_empty() {
             self.fixes[i].role = self.off(world, &fix);
