@@ -174,6 +174,9 @@ fn save(network: &Network, out: &Path) -> anyhow::Result<()> {
     info(network)
 }
 
+/// What a kind of structure is called, and which segments are of it.
+type Kind = (&'static str, fn(&Structure) -> bool);
+
 fn info(network: &Network) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let [west, south, east, north] = network.bbox();
@@ -193,7 +196,7 @@ fn info(network: &Network) -> anyhow::Result<()> {
             writeln!(out, "  {:<12}{n:>7} {km:>9.1} km", class.name())?;
         }
     }
-    let kinds: [(&str, fn(&Structure) -> bool); 4] = [
+    let kinds: [Kind; 4] = [
         ("links", |s| s.is_link),
         ("roundabouts", |s| s.is_roundabout),
         ("bridges", |s| s.is_bridge),

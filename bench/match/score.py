@@ -97,11 +97,12 @@ class Fmm:
 
 
 class Arterial:
-    """The columns of `arterial match`. A segment's id is the hash of way, end nodes, direction and part."""
+    """The columns of `arterial match`. A segment's id is the hash of its end nodes in driving direction, and of its
+    part; streets that join the same two nodes add their way, the oldest way has the plain name."""
 
     def __init__(self, lines):
         self.lines, self.texts, self.laid, self.ends = lines, {}, {}, {}
-        for way, refs in lines.graph.way_refs.items():
+        for way, refs in sorted(lines.graph.way_refs.items()):
             for i, first in enumerate(refs):
                 for j in range(i + 1, len(refs)):
                     if refs[j] not in lines.graph.nodes or first not in lines.graph.nodes:
@@ -111,11 +112,15 @@ class Arterial:
                     parts = max(1, -int(-length // SEGMENT_MAX_M))
                     for number in range(parts):
                         for direction in ("forward", "backward"):
-                            text = f"osm {way} {first} {refs[j]} {direction} {number}"
-                            known = (line, direction, number, parts)
-                            # A way that runs between the same two nodes twice says so from the second time on.
-                            name = id_of(text) if id_of(text) not in self.texts else id_of(f"{text} again 1")
-                            self.texts[name] = known
+                            forward = direction == "forward"
+                            ends = (first, refs[j]) if forward else (refs[j], first)
+                            text = f"osm {ends[0]} {ends[1]}"
+                            if first == refs[j]:
+                                text += f" by {refs[i + 1] if forward else refs[j - 1]}"
+                            if parts > 1:
+                                text += f" part {number} of {parts}"
+                            for name in (text, f"{text} way {way}", f"{text} way {way} again 0"):
+                                self.texts.setdefault((int(way), id_of(name)), (line, direction, number, parts))
 
     def segment(self, name):
         """Laid line of the segment, its first and last place."""
@@ -123,7 +128,8 @@ class Arterial:
             if name not in self.texts:
                 raise KeyError(f"segment {name} follows from no way of the extract: has the form of the ids changed?")
             line, direction, number, parts = self.texts[name]
-            line, number = (line, number) if direction == "forward" else (line[::-1], parts - 1 - number)
+            # Parts are counted in driving direction.
+            line = line if direction == "forward" else line[::-1]
             laid = self.lines.lay(line)
             begin, end = (laid[-1][1] * k / parts for k in (number, number + 1))
             self.laid[name] = [(max(a, begin) - begin, min(b, end) - begin, stretch, m + max(0.0, begin - a))
@@ -133,7 +139,7 @@ class Arterial:
         return self.laid[name]
 
     def paths(self, table):
-        rows = [(r["id"], r["segment"], float(r["distance_m"])) for r in named_rows_of(table)]
+        rows = [(r["id"], key_of(r), float(r["distance_m"])) for r in named_rows_of(table)]
         for i, (name, segment, driven) in enumerate(rows):
             laid = self.segment(segment)
             length = laid[-1][1]
@@ -152,7 +158,11 @@ class Arterial:
     def fixes(self, table):
         for r in named_rows_of(table):
             if r["segment"]:
-                yield r["id"], int(r["time_ms"]), spot(self.segment(r["segment"]), float(r["offset_m"]))
+                yield r["id"], int(r["time_ms"]), spot(self.segment(key_of(r)), float(r["offset_m"]))
+
+
+def key_of(row):
+    return int(row["source_id"].lstrip("-")), row["segment"]
 
 
 def id_of(text):

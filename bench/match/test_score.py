@@ -141,9 +141,9 @@ class OnAnExtract(unittest.TestCase):
         lines = Lines(self.graph)
         names = {}
         reader = Arterial(lines)
-        for name, (line, direction, _, parts) in reader.texts.items():
+        for (way, name), (line, direction, _, parts) in reader.texts.items():
             if parts == 1:
-                names[tuple(line if direction == "forward" else line[::-1])] = name
+                names[tuple(line if direction == "forward" else line[::-1])] = f"{name},{way}"
         with tempfile.TemporaryDirectory() as folder:
             ours, fmm = pathlib.Path(folder) / "ours.csv", pathlib.Path(folder) / "fmm.csv"
             with open(ours, "w") as a, open(fmm, "w") as f:
@@ -151,7 +151,7 @@ class OnAnExtract(unittest.TestCase):
                 for trip in self.trips:
                     for stretch, begin, end in trip.path:
                         name = names[tuple(self.graph.stretches[stretch].lonlats)]
-                        a.write(f"{trip.name}r0,{name},0,0,0,{end - begin},1\n")
+                        a.write(f"{trip.name}r0,{name},0,0,{end - begin},1\n")
                         f.write(f"{trip.name}r0,{stretch},{begin},{end}\n")
             for table, form in ((ours, reader), (fmm, Fmm())):
                 self.assertLess(mismatch(self.trips, form.paths(table))["mismatch"], 1e-3)

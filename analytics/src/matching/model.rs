@@ -10,9 +10,9 @@
 use events::HeadingDeg;
 use roads::{SegmentId, SegmentIndex};
 
-use super::{MatchConfig, World};
 use super::ground::{Ground, NONE, Near, Point};
 use super::routes::Routes;
+use super::{MatchConfig, World};
 
 /// Most candidates of one fix: directed segments. The least likely are left out.
 pub const STATES_MAX: usize = 10;
