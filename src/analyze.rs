@@ -8,9 +8,9 @@ use std::sync::Arc;
 use analytics::matching::{MatchConfig, MatchCounts};
 use analytics::{Engine, EngineConfig, output};
 use anyhow::{Context, bail};
+use events::TimeMs;
 use events::codec::Refused;
 use events::foreign::Record;
-use events::{Event, TimeMs};
 use ingest::batch::Batch;
 use ingest::dead_letter::DeadLetter;
 use ingest::gate::{Gate, GateConfig, Outcome};
@@ -105,14 +105,10 @@ impl Analysis {
                 }
             }
             Record::Event(event) => {
-                let (received, source) = (event.time(), event.source().to_owned());
-                let place = format!("{event:?}");
-                if let Event::Position(p) = &event {
-                    self.extent.add(p.at.lon_deg(), p.at.lat_deg());
-                }
-                if let Outcome::Rejected(reject) = self.gate.event(event, received, &mut self.batch) {
-                    self.reject(&source, received, &Refused { reject, payload: place.into_bytes() })?;
-                }
+                // Received at its own time it is never ahead of its receipt, so it is new or a duplicate.
+                let received = event.time();
+                let outcome = self.gate.event(event, received, &mut self.batch);
+                assert!(!matches!(outcome, Outcome::Rejected(_)), "an event cannot be ahead of itself: {outcome:?}");
             }
             Record::Unreadable { line, reject, raw } => {
                 self.gate.refuse(&reject);
