@@ -31,8 +31,8 @@ pub(crate) struct Args {
     /// Name of the city, shown on the dashboard
     #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
     city: String,
-    /// How long cells are kept behind the newest event, minutes of event time
-    #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 20)]
+    /// How long cells are kept behind the newest event, minutes of event time; the window of an hour needs 61
+    #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 61, value_parser = clap::value_parser!(u32).range(20..))]
     keep_minutes: u32,
     /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
     /// engineers, not for publication
@@ -51,7 +51,9 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         )
     })?;
     let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
-    let engine = EngineConfig { matching: MatchConfig { hexagons, ..MatchConfig::default() }, keep_ms };
+    let matching = MatchConfig { hexagons, ..MatchConfig::default() };
+    // A file of cells has panes of one length.
+    let engine = EngineConfig { matching, keep_ms, fold: args.cells.is_none() };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;

@@ -11,11 +11,6 @@ use roads::SegmentIndex;
 /// Length of a pane, milliseconds of event time.
 pub const PANE_MS: i64 = 10_000;
 
-/// Most distinct vehicles that one cell names; beyond it the number means "at least".
-///
-/// A 500 m segment holds about 70 queued cars a lane (7 m each), so only multi-lane jams reach it.
-pub const CELL_VEHICLES_MAX: usize = 96;
-
 /// Beginning of the pane that holds a moment, milliseconds since 1970.
 pub fn pane_start(time_ms: i64) -> i64 {
     time_ms.div_euclid(PANE_MS) * PANE_MS
@@ -76,58 +71,6 @@ impl Traversal {
     }
 }
 
-/// The sums of one cell, or of any set of cells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
-    pub distance_mm: i64,
-    pub time_ms: i64,
-    pub events: i64,
-    /// Who contributed, and how often, sorted by vehicle: a count, so that a contribution can be taken back.
-    vehicles: Vec<(u64, u32)>,
-}
-
-impl Cell {
-    /// Adds one contribution.
-    pub fn add(&mut self, c: &Contribution) {
-        self.distance_mm += c.distance_mm;
-        self.time_ms += c.time_ms;
-        self.events += c.events;
-        match self.vehicles.binary_search_by_key(&c.vehicle, |v| v.0) {
-            Ok(i) => self.vehicles[i].1 += 1,
-            Err(i) if self.vehicles.len() < CELL_VEHICLES_MAX => self.vehicles.insert(i, (c.vehicle, 1)),
-            Err(_) => {}
-        }
-    }
-
-    /// Takes one contribution back that was added before.
-    pub fn take_back(&mut self, c: &Contribution) {
-        self.distance_mm -= c.distance_mm;
-        self.time_ms -= c.time_ms;
-        self.events -= c.events;
-        if let Ok(i) = self.vehicles.binary_search_by_key(&c.vehicle, |v| v.0) {
-            self.vehicles[i].1 -= 1;
-            if self.vehicles[i].1 == 0 {
-                self.vehicles.remove(i);
-            }
-        }
-    }
-
-    /// Distinct vehicles; at [`CELL_VEHICLES_MAX`] it means "at least".
-    pub fn vehicles(&self) -> usize {
-        self.vehicles.len()
-    }
-
-    /// The distinct vehicles' pseudonyms, sorted.
-    pub fn vehicle_ids(&self) -> impl Iterator<Item = u64> + '_ {
-        self.vehicles.iter().map(|v| v.0)
-    }
-
-    /// Whether nothing is left of it.
-    pub fn is_empty(&self) -> bool {
-        self.vehicles.is_empty() && self.distance_mm == 0 && self.time_ms == 0 && self.events == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,19 +105,6 @@ mod tests {
             prop_assert_eq!(parts.iter().map(|c| c.time_ms).sum::<i64>(), took);
             prop_assert!(parts.iter().all(|c| c.distance_mm >= 0 && c.time_ms <= PANE_MS && c.pane_ms % PANE_MS == 0));
             prop_assert!(parts.windows(2).all(|w| w[0].pane_ms + PANE_MS == w[1].pane_ms));
-        }
-
-        #[test]
-        fn taking_back_leaves_no_trace(adds in prop::collection::vec((0_u64..5, 0_i64..1_000, 0_i64..1_000), 0..40), n in 0_usize..40) {
-            let all: Vec<_> = adds.iter().map(|&(vehicle, distance_mm, time_ms)| Contribution {
-                segment: SegmentIndex(0), pane_ms: 0, vehicle, distance_mm, time_ms, events: 1 }).collect();
-            let n = n.min(all.len());
-            let mut kept = Cell::default();
-            all[..n].iter().for_each(|c| kept.add(c));
-            let mut both = Cell::default();
-            all.iter().for_each(|c| both.add(c));
-            all[n..].iter().for_each(|c| both.take_back(c));
-            prop_assert_eq!(both, kept);
         }
     }
 }

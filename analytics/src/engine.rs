@@ -21,8 +21,12 @@ pub const WATERMARK_LAG_MS: i64 = 30_000;
 /// How long a final pane can still be corrected, milliseconds.
 pub const CORRECTABLE_MS: i64 = 15 * 60_000;
 
-/// The longest live window, milliseconds.
-pub const WINDOW_MS_MAX: i64 = 5 * 60_000;
+/// The longest live window, milliseconds; it begins at a clock minute, so it can be a minute longer than its name.
+pub const WINDOW_MS_MAX: i64 = 61 * 60_000;
+
+/// Panes stay panes for so long behind the newest event; then they fold into minutes. Longer than the longest
+/// window that slides by pane.
+const FOLD_AFTER_MS: i64 = 6 * 60_000;
 
 /// Most detectors that are remembered; the readings of further ones are counted and left out.
 pub const DETECTORS_MAX: usize = 20_000;
@@ -33,17 +37,19 @@ pub struct EngineConfig {
     pub matching: MatchConfig,
     /// Panes older than this behind the watermark are forgotten; `None` keeps all (`analyze`).
     pub keep_ms: Option<i64>,
+    /// Whether old panes become minutes: what live windows need, and not what a file of cells wants.
+    pub fold: bool,
 }
 
 impl EngineConfig {
     /// Live: what a window or a correction can still need.
     pub fn live() -> Self {
-        Self { matching: MatchConfig::default(), keep_ms: Some(WINDOW_MS_MAX + CORRECTABLE_MS) }
+        Self { matching: MatchConfig::default(), keep_ms: Some(WINDOW_MS_MAX.max(CORRECTABLE_MS)), fold: true }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None }
+        Self { matching, keep_ms: None, fold: false }
     }
 }
 
@@ -79,6 +85,7 @@ pub struct Engine {
     matcher: Matcher,
     store: PaneStore,
     keep_ms: Option<i64>,
+    fold: bool,
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
     counts: EngineCounts,
@@ -93,6 +100,7 @@ impl Engine {
             network,
             store: PaneStore::default(),
             keep_ms: config.keep_ms,
+            fold: config.fold,
             oldest_ms: None,
             newest_ms: None,
             counts: EngineCounts::default(),
@@ -206,7 +214,12 @@ impl Engine {
 
     /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
     fn forget(&mut self) {
+        let Some(newest_ms) = self.newest_ms else { return };
+        self.store.slide_to(newest_ms);
         let (Some(keep_ms), Some(watermark_ms)) = (self.keep_ms, self.watermark_ms()) else { return };
+        if self.fold {
+            self.store.fold_before(newest_ms - FOLD_AFTER_MS);
+        }
         let limit_ms = pane_start(watermark_ms - keep_ms);
         if self.store.forget_before(limit_ms) {
             self.matcher.forget_silent(watermark_ms);

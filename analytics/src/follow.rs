@@ -104,7 +104,7 @@ impl Follower {
         let reader = Reader::open(&config.spool, newest_from(&config.spool, START_ROWS_MAX)?)?;
         let engine = Engine::new(Arc::clone(&network), config.engine);
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
-        let query = TrafficQuery::new(&network).expect("three columns of one length make a table");
+        let query = TrafficQuery::new(&network);
         let tail = Tail { reader, engine, query, fates: config.fates, publish, health: Health::default() };
         let thread = std::thread::Builder::new()
             .name("analytics".into())

@@ -106,7 +106,11 @@ impl WindowQuery {
 }
 
 fn no_such_window() -> Response {
-    fault(StatusCode::BAD_REQUEST, "unknown_window", "there is no window of that length; ask for 60 or 300 seconds")
+    fault(
+        StatusCode::BAD_REQUEST,
+        "unknown_window",
+        "there is no window of that length; ask for 60, 300, 900 or 3600 seconds",
+    )
 }
 
 async fn network_route(State(server): State<Server>) -> Response {

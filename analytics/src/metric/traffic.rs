@@ -5,13 +5,14 @@
 //! All of it follows from the sums d (metres driven) and t (seconds spent) of Edie's definitions over an area
 //! A = length × duration: flow q = d / A, density k = t / A, space-mean speed v = d / t (Edie 1963). They are of
 //! the vehicles that report; nothing is scaled up. Delay is max(0, t − d / free-flow speed) **per segment and
-//! minute**, then summed: a fast minute does not pay for a slow one.
+//! clock minute**, then summed: a fast minute does not pay for a slow one. The pane store adds the panes up and
+//! clips; polars computes everything that follows from these sums.
 
 use polars::prelude::*;
 use roads::{Network, SegmentIndex};
 
 use super::window::Span;
-use crate::pane::PaneStore;
+use crate::pane::{PaneStore, Totals};
 
 /// Metrics of the segments on which time was spent, in order of segment; all columns have the same length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,9 +49,10 @@ pub struct CityMetrics {
     pub observed_length_share: f64,
 }
 
-/// Attributes of all segments as a polars table, made once.
+/// Attributes of all segments, by index.
 pub struct TrafficQuery {
-    attributes: DataFrame,
+    length_m: Vec<f64>,
+    free_mps: Vec<f64>,
     total_length_m: f64,
 }
 
@@ -63,17 +65,11 @@ pub struct WindowMetrics {
 
 impl TrafficQuery {
     /// Takes the attributes of every segment.
-    ///
-    /// # Errors
-    /// Whatever polars says of the table, which would be a mistake of ours.
-    pub fn new(network: &Network) -> PolarsResult<Self> {
+    pub fn new(network: &Network) -> Self {
         let segments = network.segments();
-        let index: Vec<u32> = (0..segments.len() as u32).collect();
         let length_m: Vec<f64> = segments.iter().map(|s| s.length_m).collect();
-        let free_mps: Vec<f64> = segments.iter().map(|s| f64::from(s.free_flow_mps())).collect();
-        let total_length_m = length_m.iter().sum();
-        let attributes = df!("segment" => index, "length_m" => length_m, "free_mps" => free_mps)?;
-        Ok(Self { attributes, total_length_m })
+        let free_mps = segments.iter().map(|s| f64::from(s.free_flow_mps())).collect();
+        Self { total_length_m: length_m.iter().sum(), length_m, free_mps }
     }
 
     /// Computes every metric of one window.
@@ -81,12 +77,11 @@ impl TrafficQuery {
     /// # Errors
     /// Whatever polars says of the query, which would be a mistake of ours.
     pub fn run(&self, store: &PaneStore, span: Span) -> PolarsResult<WindowMetrics> {
-        let segments = self.segment_table(&cells(store, span)?, span)?;
+        let mut totals = store.totals(span, &self.free_mps);
+        let vehicles = std::mem::take(&mut totals.vehicles);
+        let everywhere = totals.vehicles_everywhere;
+        let segments = self.segment_table(totals, span)?;
         let city = self.city_table(&segments, span)?;
-        let (by_segment, everywhere) = store.distinct_vehicles(span.start_ms, span.panes_end_ms());
-        let segment: Vec<SegmentIndex> =
-            segments.column("segment")?.u32()?.into_no_null_iter().map(SegmentIndex).collect();
-        let vehicles = segment.iter().map(|s| by_segment.get(s).map_or(0, |&n| n as u64)).collect();
         let metrics = SegmentMetrics {
             speed_mps: floats(&segments, "speed_mps")?,
             speed_ratio: floats(&segments, "speed_ratio")?,
@@ -94,51 +89,31 @@ impl TrafficQuery {
             flow_veh_per_h: floats(&segments, "flow_veh_per_h")?,
             density_veh_per_km: floats(&segments, "density_veh_per_km")?,
             events: segments.column("events")?.i64()?.into_no_null_iter().collect(),
-            segment,
+            segment: segments.column("segment")?.u32()?.into_no_null_iter().map(SegmentIndex).collect(),
             vehicles,
         };
-        Ok(WindowMetrics { segments: metrics, city: CityMetrics { vehicles: everywhere as u64, ..city } })
+        Ok(WindowMetrics { segments: metrics, city: CityMetrics { vehicles: everywhere, ..city } })
     }
 
-    /// One row a segment: sums, then what follows from them.
-    fn segment_table(&self, cells: &DataFrame, span: Span) -> PolarsResult<DataFrame> {
+    /// One row a segment: sums, then what follows from them. The rows stay in order of segment.
+    fn segment_table(&self, totals: Totals, span: Span) -> PolarsResult<DataFrame> {
         let area_s = lit(span.seconds());
-        let free_s = col("distance_m") / col("free_mps");
-        let over_s = col("time_s") - free_s.clone();
-        cells
-            .clone()
-            .lazy()
-            .group_by([col("segment"), col("minute")])
-            .agg([
-                col("distance_mm").sum().cast(DataType::Float64).alias("distance_m") / lit(1_000.0),
-                col("time_ms").sum().cast(DataType::Float64).alias("time_s") / lit(1_000.0),
-                col("events").sum(),
-            ])
-            .join(self.attributes.clone().lazy(), [col("segment")], [col("segment")], JoinArgs::new(JoinType::Inner))
-            .with_columns([
-                when(over_s.clone().gt(lit(0.0))).then(over_s).otherwise(lit(0.0)).alias("delay_s"),
-                free_s.alias("free_s"),
-            ])
-            .group_by([col("segment")])
-            .agg([
-                col("distance_m").sum(),
-                col("time_s").sum(),
-                col("free_s").sum(),
-                col("delay_s").sum(),
-                col("events").sum(),
-                col("length_m").first(),
-                col("free_mps").first(),
-            ])
-            .filter(col("time_s").gt(lit(0.0)))
-            .with_columns([
-                (col("distance_m") / col("time_s")).alias("speed_mps"),
-                (col("distance_m") / col("time_s") / col("free_mps")).alias("speed_ratio"),
-                (col("delay_s") / area_s.clone()).alias("delay_veh_h_per_h"),
-                (col("distance_m") / col("length_m") / area_s.clone() * lit(3_600.0)).alias("flow_veh_per_h"),
-                (col("time_s") / col("length_m") / area_s * lit(1_000.0)).alias("density_veh_per_km"),
-            ])
-            .sort(["segment"], SortMultipleOptions::default())
-            .collect()
+        let length_m: Vec<f64> = totals.segment.iter().map(|&s| self.length_m[s as usize]).collect();
+        let free_mps: Vec<f64> = totals.segment.iter().map(|&s| self.free_mps[s as usize]).collect();
+        df!(
+            "segment" => totals.segment, "distance_m" => totals.distance_m, "time_s" => totals.time_s,
+            "events" => totals.events, "delay_s" => totals.delay_s, "length_m" => length_m, "free_mps" => free_mps,
+        )?
+        .lazy()
+        .with_columns([(col("distance_m") / col("free_mps")).alias("free_s")])
+        .with_columns([
+            (col("distance_m") / col("time_s")).alias("speed_mps"),
+            (col("distance_m") / col("time_s") / col("free_mps")).alias("speed_ratio"),
+            (col("delay_s") / area_s.clone()).alias("delay_veh_h_per_h"),
+            (col("distance_m") / col("length_m") / area_s.clone() * lit(3_600.0)).alias("flow_veh_per_h"),
+            (col("time_s") / col("length_m") / area_s * lit(1_000.0)).alias("density_veh_per_km"),
+        ])
+        .collect()
     }
 
     /// The city from the sums of its segments.
@@ -157,21 +132,6 @@ impl TrafficQuery {
             observed_length_share: sum("length_m")? / self.total_length_m,
         })
     }
-}
-
-/// The window's cells as a polars table, with the minute (counted back from the window's end) of each.
-fn cells(store: &PaneStore, span: Span) -> PolarsResult<DataFrame> {
-    let end_ms = span.panes_end_ms();
-    let (mut segment, mut minute) = (Vec::new(), Vec::new());
-    let (mut distance_mm, mut time_ms, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for row in store.rows(span.start_ms, end_ms) {
-        segment.push(row.segment.0);
-        minute.push((end_ms - 1 - row.pane_ms) / 60_000);
-        distance_mm.push(row.distance_mm);
-        time_ms.push(row.time_ms);
-        events.push(row.events);
-    }
-    df!("segment" => segment, "minute" => minute, "distance_mm" => distance_mm, "time_ms" => time_ms, "events" => events)
 }
 
 fn floats(table: &DataFrame, name: &str) -> PolarsResult<Vec<f64>> {
