@@ -3,7 +3,6 @@
 //! Upstream: [`crate::follow`] (live), the command line (`analyze`). Downstream: [`crate::metric`],
 //! [`crate::output`]. Event time only; there is no clock here.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use events::{HeadingDeg, LonLat};
@@ -11,6 +10,7 @@ use ingest::batch::{Batch, Positions};
 use roads::Network;
 
 use crate::cell::pane_start;
+use crate::detector::{Detectors, Reading};
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
@@ -28,8 +28,14 @@ pub const WINDOW_MS_MAX: i64 = 61 * 60_000;
 /// window that slides by pane.
 const FOLD_AFTER_MS: i64 = 6 * 60_000;
 
-/// Most detectors that are remembered; the readings of further ones are counted and left out.
-pub const DETECTORS_MAX: usize = 20_000;
+/// A detector that was silent for so long is forgotten with its faults and its vehicle length, milliseconds.
+const DETECTORS_KEPT_MS: i64 = 14 * 86_400_000;
+
+/// How far from its street a detector may be drawn, metres.
+const DETECTOR_RADIUS_M: f64 = 30.0;
+
+/// Free-flow speed over a detector that lies on no street of the network, m/s: 60 mph, the constant of PeMS.
+const FREE_FLOW_DEFAULT_MPS: f64 = 26.8;
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -39,17 +45,24 @@ pub struct EngineConfig {
     pub keep_ms: Option<i64>,
     /// Whether old panes become minutes: what live windows need, and not what a file of cells wants.
     pub fold: bool,
+    /// How far the city's clock is ahead of UTC, seconds: when a detector's service day begins.
+    pub utc_offset_s: i32,
 }
 
 impl EngineConfig {
     /// Live: what a window or a correction can still need.
     pub fn live() -> Self {
-        Self { matching: MatchConfig::default(), keep_ms: Some(WINDOW_MS_MAX.max(CORRECTABLE_MS)), fold: true }
+        Self {
+            matching: MatchConfig::default(),
+            keep_ms: Some(WINDOW_MS_MAX.max(CORRECTABLE_MS)),
+            fold: true,
+            utc_offset_s: 0,
+        }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None, fold: false }
+        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0 }
     }
 }
 
@@ -63,20 +76,8 @@ pub struct EngineCounts {
     pub late: u64,
     /// Contributions to panes that are already forgotten.
     pub beyond_correction: u64,
-    /// Detector intervals left out because of [`DETECTORS_MAX`].
+    /// Detector intervals left out because of [`crate::detector::DETECTORS_MAX`].
     pub detectors_left_out: u64,
-}
-
-/// The last interval of one detector.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DetectorReading {
-    pub start_ms: i64,
-    pub end_ms: i64,
-    pub count: u32,
-    /// 0 to 1.
-    pub occupancy: Option<f32>,
-    /// Time-mean speed, m/s.
-    pub speed_mps: Option<f32>,
 }
 
 /// State of one city: tracks, panes, detectors, watermark.
@@ -89,7 +90,7 @@ pub struct Engine {
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
     counts: EngineCounts,
-    detectors: BTreeMap<String, DetectorReading>,
+    detectors: Detectors,
 }
 
 impl Engine {
@@ -104,7 +105,7 @@ impl Engine {
             oldest_ms: None,
             newest_ms: None,
             counts: EngineCounts::default(),
-            detectors: BTreeMap::new(),
+            detectors: Detectors::new(config.utc_offset_s),
         }
     }
 
@@ -158,8 +159,8 @@ impl Engine {
         self.matcher.vehicles()
     }
 
-    /// The last interval of each detector, by name.
-    pub fn detectors(&self) -> &BTreeMap<String, DetectorReading> {
+    /// What the detectors say.
+    pub fn detectors(&self) -> &Detectors {
         &self.detectors
     }
 
@@ -193,23 +194,20 @@ impl Engine {
     fn detector(&mut self, batch: &Batch, row: usize) {
         let rows = &batch.detectors;
         self.counts.detectors += 1;
-        let reading = DetectorReading {
+        let reading = Reading {
             start_ms: rows.start_ms[row],
             end_ms: rows.end_ms[row],
             count: rows.count[row],
             occupancy: rows.occupancy[row],
             speed_mps: rows.speed_mps[row],
         };
-        let known = self.detectors.len();
-        if let Some(last) = self.detectors.get_mut(&rows.source[row]) {
-            if last.end_ms < reading.end_ms {
-                *last = reading;
-            }
-        } else if known < DETECTORS_MAX {
-            self.detectors.insert(rows.source[row].clone(), reading);
-        } else {
-            self.counts.detectors_left_out += 1;
-        }
+        let network = &self.network;
+        let free_mps = || {
+            let at = rows.lon_deg[row].zip(rows.lat_deg[row]).and_then(|(lon, lat)| LonLat::new(lon, lat).ok());
+            free_flow_at(network, at).unwrap_or(FREE_FLOW_DEFAULT_MPS)
+        };
+        self.detectors.apply(&rows.source[row], reading, free_mps);
+        self.counts.detectors_left_out = self.detectors.left_out();
     }
 
     /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
@@ -223,7 +221,14 @@ impl Engine {
         let limit_ms = pane_start(watermark_ms - keep_ms);
         if self.store.forget_before(limit_ms) {
             self.matcher.forget_silent(watermark_ms);
-            self.detectors.retain(|_, last| last.end_ms >= limit_ms);
+            self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
         }
     }
+}
+
+/// Free-flow speed of the street that a detector lies on, m/s; `None` where it lies on none.
+fn free_flow_at(network: &Network, at: Option<LonLat>) -> Option<f64> {
+    let mut near = Vec::new();
+    network.nearest(at?, DETECTOR_RADIUS_M, &mut near);
+    near.first().map(|street| f64::from(network.segment(street.segment).free_flow_mps()))
 }

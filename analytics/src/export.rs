@@ -10,6 +10,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Error, Registry};
 use roads::Network;
 
+use crate::detector::Verdict;
 use crate::follow::{Health, Published, Watch};
 use crate::snapshot::Snapshot;
 
@@ -32,7 +33,7 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 26] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
@@ -60,7 +61,16 @@ const FAMILIES: [(&str, &str); 23] = [
     ("arterial_window_end_timestamp_seconds", "Event time at which the window ends"),
     ("arterial_detector_flow_vehicles_per_hour", "Vehicles an hour in a detector's last interval"),
     ("arterial_detector_occupancy_ratio", "Share of a detector's last interval in which it was covered"),
-    ("arterial_detector_speed_meters_per_second", "Time-mean speed in a detector's last interval"),
+    (
+        "arterial_detector_speed_meters_per_second",
+        "Time-mean speed in a detector's last interval: measured, or else from count, occupancy and vehicle length",
+    ),
+    (
+        "arterial_detector_density_vehicles_per_meter",
+        "Occupancy over the detector's effective vehicle length, per lane",
+    ),
+    ("arterial_detector_good", "1 when the detector broke no rule of PeMS on the last service day that is over"),
+    ("arterial_detectors", "Detectors by what the rules of PeMS say of their last service day"),
     ("arterial_analytics_watermark_timestamp_seconds", "Event time before which panes are final"),
     ("arterial_analytics_positions_total", "Positions counted in since the start"),
     ("arterial_analytics_late_positions_total", "Positions that came behind the watermark, counted all the same"),
@@ -138,16 +148,25 @@ fn city(page: &mut Page, snapshot: &Snapshot) {
 }
 
 fn detectors(page: &mut Page, published: &Published) {
+    let mut verdicts = [0_u32; Verdict::ALL.len()];
     for (name, d) in published.detectors.iter() {
         let labels = [("detector", name.as_str())];
-        let hours = (d.end_ms - d.start_ms).max(1) as f64 / 3_600_000.0;
-        page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, f64::from(d.count) / hours);
-        if let Some(occupancy) = d.occupancy {
-            page.gauge("arterial_detector_occupancy_ratio", &labels, f64::from(occupancy));
+        page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, d.flow_veh_per_h);
+        let optional = [
+            ("arterial_detector_occupancy_ratio", d.occupancy),
+            ("arterial_detector_speed_meters_per_second", d.speed_mps),
+            ("arterial_detector_density_vehicles_per_meter", d.density_veh_per_km.map(|k| k / 1_000.0)),
+            ("arterial_detector_good", d.verdict.map(|v| f64::from(u8::from(v == Verdict::Good)))),
+        ];
+        for (name, value) in optional {
+            value.into_iter().for_each(|v| page.gauge(name, &labels, v));
         }
-        if let Some(speed_mps) = d.speed_mps {
-            page.gauge("arterial_detector_speed_meters_per_second", &labels, f64::from(speed_mps));
+        if let Some(at) = Verdict::ALL.iter().position(|v| d.verdict == Some(*v)) {
+            verdicts[at] += 1;
         }
+    }
+    for (verdict, n) in Verdict::ALL.iter().zip(verdicts) {
+        page.gauge("arterial_detectors", &[("health", verdict.name())], f64::from(n));
     }
 }
 

@@ -15,7 +15,8 @@ use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{DetectorReading, Engine, EngineConfig, EngineCounts};
+use crate::detector::Figures;
+use crate::engine::{Engine, EngineConfig, EngineCounts};
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
 use crate::metric::window::Window;
@@ -26,6 +27,10 @@ pub const TICK: Duration = Duration::from_secs(1);
 
 /// Nothing is published any more when nothing arrived for so long: the last figures are not those of now.
 const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// A detector's newest interval is published for so long behind the watermark, milliseconds: three intervals of the
+/// longest usual length.
+const DETECTOR_FRESH_MS: i64 = 15 * 60_000;
 
 /// Pause before looking at the spool again when it had nothing new.
 const IDLE: Duration = Duration::from_millis(50);
@@ -60,7 +65,7 @@ pub struct Health {
 pub struct Published {
     /// One a window, in the order of [`Window::ALL`]; empty before the first tick.
     pub windows: Vec<Arc<Snapshot>>,
-    pub detectors: Arc<BTreeMap<String, DetectorReading>>,
+    pub detectors: Arc<BTreeMap<String, Figures>>,
     pub health: Health,
     /// Why nothing more is read, when the spool cannot be read.
     pub fault: Option<String>,
@@ -192,7 +197,8 @@ impl Tail {
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
-        let detectors = Arc::new(engine.detectors().clone());
+        let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
+        let detectors = Arc::new(if stale { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
         self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
     }
 }

@@ -8,6 +8,7 @@
 //! - [`matching`]: positions → drives over segments
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
+//! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
@@ -17,6 +18,7 @@
 //! - [`output`]: cells as CSV and Parquet
 
 pub mod cell;
+pub mod detector;
 pub mod engine;
 pub mod export;
 pub mod follow;

@@ -1,0 +1,142 @@
+//! The effective length of vehicles over one loop: the factor g between occupancy and density.
+//!
+//! Upstream: [`super::Detector`]. After PeMS (Jia, Chen, Coifman, Varaiya, "The PeMS algorithms for accurate,
+//! real-time estimates of g-factors and speeds from single-loop detectors", ITSC 2001): while traffic flows freely its
+//! speed is known, so occupied seconds times that speed over vehicles is their mean length, loop included. Free flow
+//! are the intervals below the 60th percentile of a week's occupancies.
+
+use super::Reading;
+
+/// Effective length before it is learnt, metres: 22 ft, PeMS' own starting value.
+pub(super) const DEFAULT_M: f64 = 6.7;
+
+/// Lengths outside of this are no vehicles, metres; an estimate is held inside.
+const RANGE_M: std::ops::RangeInclusive<f64> = 2.0..=20.0;
+
+/// Fewest vehicles for which an estimate is taken: a mean of 200 lengths with the spread of cars and lorries
+/// (a third of the mean) is within 5 % in 95 of 100 cases.
+const VEHICLES_MIN: u64 = 200;
+
+/// Share of the intervals, from the least occupied, that count as free flow.
+const FREE_SHARE: f64 = 0.6;
+
+const WEEK_MS: i64 = 7 * 86_400_000;
+
+/// Bins of half a percent up to 20 %, then of 8 %: free flow is found among the fine ones.
+const BINS: usize = 50;
+
+/// What was seen at one level of occupancy.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    intervals: u32,
+    vehicles: u32,
+    covered_s: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Week {
+    number: i64,
+    bins: [Bin; BINS],
+}
+
+/// Two weeks of occupancies: the one that runs, and the one before for as long as the running one has too little.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EffectiveLength {
+    running: Option<Box<Week>>,
+    before: Option<Box<Week>>,
+}
+
+impl EffectiveLength {
+    /// Counts an interval in; one of a week that is neither the running nor the last one is left out.
+    pub(super) fn apply(&mut self, reading: &Reading) {
+        let Some(occupancy) = reading.occupancy.filter(|o| (0.0..=1.0).contains(o)) else { return };
+        let number = reading.start_ms.div_euclid(WEEK_MS);
+        let running = self.running.get_or_insert_with(|| Week::new(number));
+        if number > running.number {
+            let last = std::mem::replace(running, Week::new(number));
+            self.before = Some(last);
+        }
+        let week = match &mut self.before {
+            _ if running.number == number => running,
+            Some(before) if before.number == number => before,
+            Some(_) | None => return,
+        };
+        let bin = &mut week.bins[bin_of(f64::from(occupancy))];
+        bin.intervals += 1;
+        bin.vehicles = bin.vehicles.saturating_add(reading.count);
+        bin.covered_s += f64::from(occupancy) * reading.seconds();
+    }
+
+    /// The length, metres, where free traffic drives at `free_mps`.
+    pub(super) fn metres(&self, free_mps: f64) -> f64 {
+        let weeks = [&self.running, &self.before];
+        let learnt = weeks.into_iter().flatten().find_map(|week| week.metres(free_mps));
+        learnt.unwrap_or(DEFAULT_M)
+    }
+}
+
+impl Week {
+    fn new(number: i64) -> Box<Self> {
+        Box::new(Self { number, bins: [Bin::default(); BINS] })
+    }
+
+    fn metres(&self, free_mps: f64) -> Option<f64> {
+        let intervals: u64 = self.bins.iter().map(|b| u64::from(b.intervals)).sum();
+        let wanted = intervals as f64 * FREE_SHARE;
+        let (mut seen, mut vehicles, mut covered_s) = (0.0, 0, 0.0);
+        for bin in &self.bins {
+            if seen >= wanted {
+                break;
+            }
+            seen += f64::from(bin.intervals);
+            vehicles += u64::from(bin.vehicles);
+            covered_s += bin.covered_s;
+        }
+        let metres = (vehicles >= VEHICLES_MIN).then(|| free_mps * covered_s / vehicles as f64)?;
+        Some(metres.clamp(*RANGE_M.start(), *RANGE_M.end()))
+    }
+}
+
+fn bin_of(occupancy: f64) -> usize {
+    let percent = occupancy * 100.0;
+    let bin = if percent < 20.0 { percent * 2.0 } else { 40.0 + (percent - 20.0) / 8.0 };
+    (bin as usize).min(BINS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(at: i64, count: u32, occupancy: f32) -> Reading {
+        Reading { start_ms: at * 60_000, end_ms: (at + 1) * 60_000, count, occupancy: Some(occupancy), speed_mps: None }
+    }
+
+    #[test]
+    fn too_few_vehicles_keep_the_default() {
+        let mut length = EffectiveLength::default();
+        length.apply(&reading(0, 199, 0.01));
+        assert_eq!(length.metres(20.0), DEFAULT_M);
+    }
+
+    #[test]
+    fn last_week_counts_until_this_one_has_enough() {
+        let mut length = EffectiveLength::default();
+        let week = 7 * 24 * 60;
+        (0..50).for_each(|at| length.apply(&reading(at, 10, 0.05)));
+        // 0.05 × 60 s × 20 m/s / 10 vehicles.
+        assert!((length.metres(20.0) - 6.0).abs() < 1e-6);
+        length.apply(&reading(week, 10, 0.1));
+        assert!((length.metres(20.0) - 6.0).abs() < 1e-6);
+        (0..50).for_each(|at| length.apply(&reading(week + at, 10, 0.1)));
+        assert!((length.metres(20.0) - 12.0).abs() < 1e-6);
+        // What comes late for last week goes there, and what is older goes nowhere.
+        length.apply(&reading(7, 1_000, 0.9));
+        length.apply(&reading(-week, 1_000, 0.001));
+        assert!((length.metres(20.0) - 12.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn every_occupancy_has_a_bin() {
+        assert_eq!([0.0, 0.004, 0.005, 0.199, 0.2, 0.28, 1.0].map(bin_of), [0, 0, 1, 39, 40, 41, 49]);
+    }
+}
