@@ -1,7 +1,9 @@
 // The shapes the server writes under /api/v1. Every list that describes segments is columnar:
 // entry i of each column belongs to the same segment.
 
-export type WindowS = 60 | 300;
+/** The live windows, seconds. */
+export const WINDOWS = [60, 300, 900, 3600] as const;
+export type WindowS = (typeof WINDOWS)[number];
 
 export interface NetworkReply {
   city: string;

@@ -16,6 +16,8 @@ export const de: Catalogue = {
   'control.window': 'Mittelungszeitraum',
   'control.window.60': '1 min',
   'control.window.300': '5 min',
+  'control.window.900': '15 min',
+  'control.window.3600': '60 min',
   'control.language': 'Sprache',
   'control.theme': 'Farbschema',
   'theme.auto': 'System',

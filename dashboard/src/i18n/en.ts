@@ -14,6 +14,8 @@ export const en = {
   'control.window': 'Averaging window',
   'control.window.60': '1 min',
   'control.window.300': '5 min',
+  'control.window.900': '15 min',
+  'control.window.3600': '60 min',
   'control.language': 'Language',
   'control.theme': 'Colour scheme',
   'theme.auto': 'System',

@@ -16,6 +16,8 @@ export const zh: Catalogue = {
   'control.window': '统计时段',
   'control.window.60': '1 分钟',
   'control.window.300': '5 分钟',
+  'control.window.900': '15 分钟',
+  'control.window.3600': '60 分钟',
   'control.language': '语言',
   'control.theme': '配色',
   'theme.auto': '跟随系统',

@@ -5,7 +5,7 @@ it('keeps a default page free of parameters', () => {
   expect(writeChoices(readChoices(''))).toBe('');
 });
 
-it.each(['?window=300', '?lang=de&theme=dark', '?segment=00ff00ff00ff00ff', '?view=9.99300,53.55100,0.25'])('survives %s', (search) => {
+it.each(['?window=300', '?window=3600', '?lang=de&theme=dark', '?segment=00ff00ff00ff00ff', '?view=9.99300,53.55100,0.25'])('survives %s', (search) => {
   expect(writeChoices(readChoices(search))).toBe(search);
 });
 

@@ -1,6 +1,6 @@
 // Everything a reader can choose is in the address, so that a link shows the same picture.
 
-import type { WindowS } from '../api/contract';
+import { WINDOWS, type WindowS } from '../api/contract';
 import { type Language, LANGUAGES } from '../i18n/catalogue';
 
 export type Theme = 'auto' | 'light' | 'dark';
@@ -21,7 +21,7 @@ export function readChoices(search: string): Choices {
   const theme = query.get('theme');
   const segment = query.get('segment');
   return {
-    window: query.get('window') === '300' ? 300 : 60,
+    window: WINDOWS.find((seconds) => String(seconds) === query.get('window')) ?? 60,
     lang: LANGUAGES.includes(lang) ? lang : null,
     theme: theme === 'light' || theme === 'dark' ? theme : 'auto',
     segment: segment && /^[0-9a-f]{16}$/.test(segment) ? segment : null,
