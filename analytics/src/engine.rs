@@ -43,7 +43,8 @@ pub struct EngineConfig {
     pub matching: MatchConfig,
     /// Panes older than this behind the watermark are forgotten; `None` keeps all (`analyze`).
     pub keep_ms: Option<i64>,
-    /// Whether old panes become minutes: what live windows need, and not what a file of cells wants.
+    /// Whether old panes become minutes and speeds have percentiles: what live windows need, and not what a file of
+    /// cells wants.
     pub fold: bool,
     /// How far the city's clock is ahead of UTC, seconds: when a detector's service day begins.
     pub utc_offset_s: i32,
@@ -99,7 +100,7 @@ impl Engine {
         Self {
             matcher: Matcher::new(Arc::clone(&network), config.matching),
             network,
-            store: PaneStore::default(),
+            store: if config.fold { PaneStore::with_speeds() } else { PaneStore::default() },
             keep_ms: config.keep_ms,
             fold: config.fold,
             oldest_ms: None,

@@ -187,7 +187,9 @@ impl Tail {
         let snapshot = |window: Window| {
             let span = engine.span(window);
             let metrics = match span.filter(|_| !stale) {
-                Some(span) => self.query.run(engine.store(), span).expect("the query is fixed and runs in the tests"),
+                Some(span) => {
+                    self.query.run(engine.store(), window, span).expect("the query is fixed and runs in the tests")
+                }
                 None => WindowMetrics::default(),
             };
             Arc::new(Snapshot::new(window, span, &metrics, total, published_ms, fates.clone()))

@@ -7,6 +7,7 @@
 //! clock minute, which still takes corrections. Sums are whole numbers, so folding loses nothing but the time
 //! within the minute.
 
+mod speeds;
 mod sums;
 mod visitors;
 
@@ -19,6 +20,8 @@ use roads::SegmentIndex;
 
 use crate::cell::{Contribution, pane_start};
 use crate::metric::window::{MINUTE_MS, Span, Window, minute_start};
+pub use speeds::Percentiles;
+use speeds::Speeds;
 use sums::{PAGE, Sum, Sums};
 use visitors::Visitors;
 
@@ -28,6 +31,8 @@ pub struct PaneStore {
     /// By the begin of the pane: 10 s panes, and minutes where they are folded.
     panes: BTreeMap<i64, Sums>,
     visitors: Visitors,
+    /// Only where windows are live: a recording has no use for them.
+    speeds: Option<Speeds>,
     /// Panes that begin before this are folded into minutes; a whole minute.
     folded_before_ms: i64,
     /// Panes that begin before this are gone; contributions to them are refused.
@@ -65,6 +70,7 @@ impl Default for PaneStore {
         Self {
             panes: BTreeMap::new(),
             visitors: Visitors::new(Window::ALL.len()),
+            speeds: None,
             folded_before_ms: i64::MIN,
             forgotten_before_ms: None,
         }
@@ -72,12 +78,20 @@ impl Default for PaneStore {
 }
 
 impl PaneStore {
+    /// A store whose live windows have percentiles of speed.
+    pub fn with_speeds() -> Self {
+        Self { speeds: Some(Speeds::default()), ..Self::default() }
+    }
+
     /// Adds a contribution; `false` when its pane is already forgotten.
     #[must_use]
     pub fn add(&mut self, c: &Contribution) -> bool {
         let Some(pane_ms) = self.pane_of(c) else { return false };
         let is_new = self.visitors.add(pane_ms, c.segment, c.vehicle);
         self.panes.entry(pane_ms).or_default().add(c, is_new);
+        if let Some(speeds) = &mut self.speeds {
+            speeds.add(c);
+        }
         true
     }
 
@@ -87,12 +101,18 @@ impl PaneStore {
         let Some(pane_ms) = self.pane_of(c) else { return false };
         if let Some(sums) = self.panes.get_mut(&pane_ms) {
             sums.take_back(c, self.visitors.take_back(pane_ms, c.segment, c.vehicle));
+            if let Some(speeds) = &mut self.speeds {
+                speeds.take_back(c);
+            }
         }
         true
     }
 
     /// Lets the live windows end with the pane of `newest_ms`; they never go back.
     pub fn slide_to(&mut self, newest_ms: i64) {
+        if let Some(speeds) = &mut self.speeds {
+            speeds.slide_to(newest_ms);
+        }
         for (i, window) in Window::ALL.into_iter().enumerate() {
             self.visitors.slide(i, window.ending(newest_ms).start_ms);
         }
@@ -125,6 +145,9 @@ impl PaneStore {
             self.forgotten_before_ms = Some(first_kept);
             self.panes = self.panes.split_off(&first_kept);
             self.visitors.forget_before(first_kept);
+            if let Some(speeds) = &mut self.speeds {
+                speeds.forget_before(minute_start(first_kept));
+            }
         }
         moved
     }
@@ -170,6 +193,12 @@ impl PaneStore {
             totals.vehicles_everywhere = u64::from(visitors.everywhere());
         }
         totals
+    }
+
+    /// The 15th, 50th and 85th percentile of speed on a segment in a live window, m/s, by metres driven; `None`
+    /// where nothing was driven, for the window of a minute, and in a store without speeds.
+    pub fn percentiles(&self, window: Window, segment: SegmentIndex) -> Option<Percentiles> {
+        self.speeds.as_ref()?.percentiles(window, segment)
     }
 
     /// The panes of a stretch of time by clock minute, oldest first.

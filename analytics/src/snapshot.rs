@@ -137,6 +137,7 @@ fn split_small_groups(all: &SegmentMetrics) -> (SegmentMetrics, Vec<SegmentIndex
         density_veh_per_km: floats(&all.density_veh_per_km),
         events: shown.iter().map(|&i| all.events[i]).collect(),
         vehicles: shown.iter().map(|&i| all.vehicles[i]).collect(),
+        percentiles_mps: shown.iter().map(|&i| all.percentiles_mps[i]).collect(),
     };
     (published, hidden.into_iter().map(|i| all.segment[i]).collect())
 }
@@ -176,6 +177,8 @@ fn fates_json(fates: &Fates) -> Value {
 }
 
 fn rows_json(s: &SegmentMetrics, rows: &[usize]) -> Value {
+    let percentile =
+        |p: usize| rows.iter().map(|&i| s.percentiles_mps[i].map(|of| rounded(of[p], 1e2))).collect::<Vec<_>>();
     let floats = |column: &[f64], scale: f64| rows.iter().map(|&i| rounded(column[i], scale)).collect::<Vec<_>>();
     json!({
         "index": rows.iter().map(|&i| s.segment[i].0).collect::<Vec<_>>(),
@@ -186,6 +189,9 @@ fn rows_json(s: &SegmentMetrics, rows: &[usize]) -> Value {
         "delay_veh_h_per_h": floats(&s.delay_veh_h_per_h, 1e4),
         "density_veh_per_km": floats(&s.density_veh_per_km, 1e3),
         "flow_veh_per_h": floats(&s.flow_veh_per_h, 1e1),
+        "p15_mps": percentile(0),
+        "p50_mps": percentile(1),
+        "p85_mps": percentile(2),
         "level": rows.iter().map(|&i| Level::of(s.speed_ratio[i]).name()).collect::<Vec<_>>(),
     })
 }
@@ -227,6 +233,7 @@ mod tests {
             density_veh_per_km: vec![0.0; n],
             events: vec![1; n],
             vehicles: vehicles.to_vec(),
+            percentiles_mps: vec![Some([4.0, 5.0, 6.0]); n],
         };
         WindowMetrics { segments, city: CityMetrics::default() }
     }
@@ -241,6 +248,7 @@ mod tests {
         assert_eq!(&s.live_codes[20..], [CODE_SUPPRESSED, 50, 250, CODE_NO_DATA]);
         let json: Value = serde_json::from_slice(&s.full_json).unwrap();
         assert_eq!(json["segments"]["index"], json!([1, 2]));
+        assert_eq!(json["segments"]["p85_mps"], json!([6.0, 6.0]));
         assert_eq!(json["city"]["speed_mps"], Value::Null, "fewer than k vehicles in the city");
         let live: Value = serde_json::from_str(&s.live_json).unwrap();
         assert_eq!(live["worst"]["index"], json!([1, 2]));

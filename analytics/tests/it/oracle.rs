@@ -77,7 +77,7 @@ proptest! {
         let query = TrafficQuery::new(&network);
         let span = Window::FiveMinutes.ending(29 * PANE_MS + 9_999);
         prop_assert_eq!(span, Span { start_ms: 0, end_ms: 299_999 });
-        let metrics = query.run(&filled(&contributions), span).unwrap();
+        let metrics = query.run(&filled(&contributions), Window::FiveMinutes, span).unwrap();
         let hours = span.seconds() / 3_600.0;
         let (mut city_m, mut city_s, mut city_free_s, mut city_delay_h, mut seen_m) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for (row, &segment) in metrics.segments.segment.iter().enumerate() {
@@ -120,7 +120,8 @@ proptest! {
 #[test]
 fn an_empty_window_is_no_data_and_not_zero() {
     let network = network();
-    let metrics = TrafficQuery::new(&network).run(&PaneStore::default(), Window::OneMinute.ending(0)).unwrap();
+    let metrics =
+        TrafficQuery::new(&network).run(&PaneStore::default(), Window::OneMinute, Window::OneMinute.ending(0)).unwrap();
     assert!(metrics.segments.segment.is_empty());
     assert_eq!(
         (metrics.city.speed_mps, metrics.city.travel_time_index, metrics.city.delay_veh_h_per_h),
