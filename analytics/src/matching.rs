@@ -10,6 +10,7 @@
 //! - `ground`: the streets near a place
 //! - `routes`: how far it is from segment to segment, remembered
 //! - [`model`]: the likelihoods
+//! - `smooth`: the white part of the error, taken out
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
@@ -20,6 +21,7 @@ mod ground;
 pub mod model;
 pub mod place;
 mod routes;
+mod smooth;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,10 @@ impl Default for MatchConfig {
         }
     }
 }
+
+/// Two fixes may be so many times the white error of one farther apart than the vehicle drove: 3.5 standard
+/// deviations of the difference.
+const NOISE_JUMP: f32 = 5.0;
 
 /// One row as it comes from a batch.
 #[derive(Clone, Debug)]
@@ -223,14 +229,15 @@ impl World {
     }
 
     /// Why no drive can lead from one fix to the next, whatever the streets are.
-    pub(crate) fn break_between(&self, from: &Fix, to: &Fix) -> Option<Break> {
+    pub(crate) fn break_between(&self, from: &Fix, to: &Fix, white_m: f32) -> Option<Break> {
         let took_ms = to.time_ms - from.time_ms;
         if took_ms > self.config.gap_ms_max {
             return Some(Break::Gap);
         }
         // Only a long step can be a jump; the exact distance is not needed for short ones.
         let (a, b) = (self.ground.point(from.at), self.ground.point(to.at));
-        let near_mps = f64::from(model::straight_m(&self.ground, a, b)) * 1_000.0 / took_ms as f64;
+        let noise_m = NOISE_JUMP * white_m;
+        let near_mps = f64::from(model::straight_m(&self.ground, a, b) - noise_m) * 1_000.0 / took_ms as f64;
         (near_mps > self.config.speed_mps_max).then_some(Break::Jump)
     }
 
@@ -277,7 +284,7 @@ impl World {
 
     fn fix(&self, seen: &Observed) -> Fix {
         let moving = seen.speed_mps.is_none_or(|v| v >= self.config.heading_mps_min);
-        Fix::new(seen.time_ms, seen.at, seen.heading.filter(|_| moving), self.named(seen))
+        Fix::new(seen.time_ms, seen.at, seen.speed_mps, seen.heading.filter(|_| moving), self.named(seen))
     }
 }
 

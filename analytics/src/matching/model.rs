@@ -35,6 +35,9 @@ pub(crate) const TURN_ROUND_M: f32 = 60.0;
 /// around the block explains a fix that noise has thrown back.
 const SPEEDING: f32 = 1.5;
 
+/// Positions are never better than this, metres: the streets of the map are not.
+const SIGMA_M_MIN: f32 = 3.0;
+
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
 const DETOUR_SLACK_M: f32 = 250.0;
@@ -88,13 +91,21 @@ pub(crate) struct Scratch {
 impl Scale {
     pub(crate) fn new(config: &MatchConfig) -> Self {
         let sigma_m = if config.sigma_m.is_nan() { 6.0 } else { config.sigma_m.clamp(3.0, 30.0) as f32 };
+        let radius_m = config.radius_m as f32;
+        Self { sigma_m, beta_m: 0.0, back_m: 0.0, skip_m: 0.0, search_m: 0.0, radius_m }.of(sigma_m)
+    }
+
+    /// The sizes for another typical error.
+    pub(crate) fn of(&self, sigma_m: f32) -> Self {
+        let radius_m = self.radius_m;
+        let sigma_m = sigma_m.max(SIGMA_M_MIN);
         Self {
             sigma_m,
             beta_m: sigma_m,
             back_m: 4.0 * sigma_m,
             skip_m: 3.0 * sigma_m,
-            search_m: (3.5 * sigma_m).clamp(30.0, 90.0).min(config.radius_m as f32),
-            radius_m: config.radius_m as f32,
+            search_m: (3.5 * sigma_m).clamp(30.0, 90.0).min(radius_m),
+            radius_m,
         }
     }
 
@@ -142,8 +153,8 @@ impl Column {
 /// The candidates of one fix with their own costs; none when it is off the network.
 ///
 /// Ties are broken by the stable id of the segment, so that the order of segments in the file does not matter.
-pub(crate) fn candidates(world: &mut World, heading: Option<HeadingDeg>, column: &mut Column) {
-    let World { network, ground, routes, scale, scratch, .. } = world;
+pub(crate) fn candidates(world: &mut World, scale: &Scale, heading: Option<HeadingDeg>, column: &mut Column) {
+    let World { network, ground, routes, scratch, .. } = world;
     let shrink = ground.shrink(column.at);
     ground.near(column.at, shrink, scale.search_m, &mut scratch.near);
     if scratch.near.is_empty() && scale.radius_m > scale.search_m {

@@ -239,7 +239,7 @@ fn viterbi(world: &mut World, fixes: &[Fix]) -> f32 {
     let mut columns: Vec<Vec<(State, f32)>> = Vec::new();
     for (i, fix) in fixes.iter().enumerate() {
         let mut column = Column::new(fix.time_ms, world.ground.point(fix.at));
-        model::candidates(world, None, &mut column);
+        model::candidates(world, &scale, None, &mut column);
         let straight_m = match i.checked_sub(1) {
             Some(p) => model::straight_m(&world.ground, world.ground.point(fixes[p].at), column.at),
             None => 0.0,
