@@ -241,8 +241,16 @@ impl World {
         (near_mps > self.config.speed_mps_max).then_some(Break::Jump)
     }
 
+    /// Straight distance between two fixes without their white error, metres.
+    fn moved_m(&self, from: &Fix, to: &Fix) -> f64 {
+        if from.is_raw() && to.is_raw() {
+            return from.at.distance_m(to.at);
+        }
+        f64::from(model::straight_m(&self.ground, from.point(&self.ground), to.point(&self.ground)))
+    }
+
     /// Finds the pieces of the step between two neighbouring fixes, into `self.pieces`.
-    pub(crate) fn step(&mut self, from: &Fix, to: &Fix) -> Result<(Ends, Drive), Break> {
+    pub(crate) fn step(&mut self, from: &Fix, to: &Fix, moved_m: f64) -> Result<(Ends, Drive), Break> {
         match to.start {
             Some(reason @ (Break::Gap | Break::Jump | Break::OffNetwork | Break::Parked)) => return Err(reason),
             Some(Break::NoRoute) | None => {}
@@ -250,8 +258,7 @@ impl World {
         if from.role == Role::Parked || to.role == Role::Parked {
             return Err(Break::Parked);
         }
-        let ends =
-            Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m: from.at.distance_m(to.at) };
+        let ends = Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m };
         if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
             return Err(Break::OffNetwork);
         }
@@ -407,7 +414,7 @@ impl Matcher {
                 Spot::Off => self.counts.off_network += one,
             }
             let Some(previous) = k.checked_sub(1).map(|p| &fixes[p]) else { continue };
-            match self.world.step(previous, fix) {
+            match self.world.step(previous, fix, self.world.moved_m(previous, fix)) {
                 Ok((ends, drive)) => {
                     self.counts.steps += one;
                     self.counts.bridged += if drive == Drive::Bridged { one } else { 0 };

@@ -25,7 +25,7 @@ const MEMORY: u8 = 40;
 const BELIEVED: u8 = 4;
 
 /// White errors below this are not worth the work, metres.
-const WHITE_M_MIN: f32 = 7.0;
+const WHITE_M_MIN: f32 = 3.0;
 
 /// Error of the velocity between two fixes, m/s: half a metre a second of speed and 6° of course.
 const VELOCITY_MPS: f32 = 1.0;
@@ -131,7 +131,8 @@ impl Filter {
         }
         let (from, to) = (before.velocity()?, fix.velocity()?);
         let took_s = took_ms as f32 / 1_000.0;
-        let (east_m, north_m) = ((from.east_mps + to.east_mps) * 0.5 * took_s, (from.north_mps + to.north_mps) * 0.5 * took_s);
+        let (east_m, north_m) =
+            ((from.east_mps + to.east_mps) * 0.5 * took_s, (from.north_mps + to.north_mps) * 0.5 * took_s);
         let error_m = (VELOCITY_MPS + 0.5 * (from.unknown_mps + to.unknown_mps)) * took_s;
         let at = Point { x: self.at.x + east_m / ground.shrink(self.at), y: self.at.y + north_m };
         Some((at, self.variance_m2 + error_m * error_m))

@@ -138,10 +138,15 @@ impl Fix {
         Velocity::new(f32::from(self.speed) * 0.5, self.heading())
     }
 
+    /// Whether nothing was smoothed.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.shift == [0; 2]
+    }
+
     /// The smoothed place on the plane.
     pub(crate) fn point(&self, ground: &Ground) -> Point {
         let raw = ground.point(self.at);
-        if self.shift == [0; 2] {
+        if self.is_raw() {
             return raw;
         }
         let [east, north] = self.shift.map(|half_m| f32::from(half_m) * 0.5);
@@ -187,11 +192,12 @@ impl Track {
             let room = (self.fixes.len() * 2).clamp(4, TRACK_FIXES_MAX + 1);
             self.fixes.reserve_exact(room.saturating_sub(self.fixes.len()).max(1));
         }
-        self.fixes.insert(at, fix);
-        if at + 1 == self.fixes.len() {
+        if at == self.fixes.len() {
+            self.fixes.push_back(fix);
             self.process(world, at);
             return Taken::Last;
         }
+        self.fixes.insert(at, fix);
         self.redo(world);
         Taken::Redone
     }
@@ -238,6 +244,9 @@ impl Track {
     }
 
     fn push(&mut self, world: &World, column: Column) {
+        if self.columns.front().is_some_and(|c| c.decided) {
+            self.columns.pop_front();
+        }
         if self.columns.capacity() == 0 && world.config.look_back_fixes < 16 {
             self.columns.reserve_exact(world.config.look_back_fixes + 1);
         }
@@ -293,9 +302,6 @@ impl Track {
             }
         }
         self.fixes[i].role = Role::Kept;
-        if self.columns.front().is_some_and(|c| c.decided) {
-            self.columns.pop_front();
-        }
         self.push(world, column);
         while self.columns.len() > world.config.look_back_fixes
             || (self.columns.len() > 1 && fix.time_ms - self.columns[0].time_ms > world.config.look_back_ms)
@@ -344,32 +350,31 @@ impl Track {
 
     /// Decides everything before the fix at `i` and forgets the drive.
     fn end_drive(&mut self, world: &mut World, i: usize) {
+        self.keep_last(world, i);
         while self.columns.front().is_some_and(|c| !c.decided) {
             self.decide(world);
         }
-        let end = self.overrun(world, i);
-        self.place_between(world, self.decided, i, end);
+        self.place_between(world, self.decided, i, None);
         self.decided = i;
         self.columns.clear();
         (self.base, self.held, self.off_since) = (None, false, None);
     }
 
-    /// Where the drive ended, when its last fix was skipped but lies on the segment behind that of the base.
-    fn overrun(&self, world: &World, i: usize) -> Option<On> {
-        let base = self.base?;
-        let last = self.fixes.get(i.checked_sub(1)?).filter(|f| f.role == Role::Skipped)?;
-        let at = last.point(&world.ground);
-        let project = |segment: u32| {
-            let length_m = world.routes.segment(segment).length_m;
-            let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
-            (distance2_m2, On { segment, offset_m })
+    /// Takes the last fix of a drive into the model, though it was skipped. Nothing behind it tells any more which of
+    /// the streets of a junction was taken, and the last kept fix may lie right on the junction.
+    fn keep_last(&mut self, world: &mut World, i: usize) {
+        let Some(k) = i.checked_sub(1).filter(|&k| k >= self.decided && self.fixes[k].role == Role::Skipped) else {
+            return;
         };
-        let here_m2 = project(base.segment).0;
-        let next = world.network.successors(roads::SegmentIndex(base.segment)).iter().map(|s| project(s.0));
-        let next = next.min_by(|a, b| a.0.total_cmp(&b.0))?;
-        // It must explain the fix better by one typical error, not by noise.
-        let sigma_m = self.scale(world).sigma_m;
-        (next.0 + sigma_m * sigma_m < here_m2).then_some(next.1)
+        let (fix, scale) = (self.fixes[k], self.scale(world));
+        let Some(last) = self.columns.back() else { return };
+        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
+        model::candidates(world, &scale, fix.heading(), &mut column);
+        if column.states().is_empty() || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
+            return;
+        }
+        self.fixes[k].role = Role::Kept;
+        self.push(world, column);
     }
 
     /// Decides the first column for good.
