@@ -32,6 +32,8 @@ pub struct Matched {
     shown: String,
     format: Format,
     names: Names,
+    /// The vehicle that was asked for last: rows of one often follow each other.
+    last: u64,
     rows: u64,
 }
 
@@ -98,11 +100,19 @@ impl Matched {
                 Format::Csv(csv::Csv::new(buffered(file), wanted).map_err(io)?)
             }
         };
-        Ok(Self { shown, format, names, rows: 0 })
+        Ok(Self { shown, format, names, last: 0, rows: 0 })
     }
 
     /// The number that stands for a vehicle's name.
     pub fn vehicle(&mut self, name: &str) -> u64 {
+        if self.names.vehicles.get(self.last as usize).is_some_and(|last| **last == *name) {
+            return self.last;
+        }
+        self.last = self.number(name);
+        self.last
+    }
+
+    fn number(&mut self, name: &str) -> u64 {
         if let Some(&number) = self.names.numbers.get(name) {
             return number;
         }
