@@ -14,7 +14,7 @@ mod geojson;
 mod table;
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,8 +50,9 @@ struct Names {
     /// Where the name needs quotes in CSV.
     quoted: FxHashMap<u64, Box<str>>,
     numbers: FxHashMap<Box<str>, u64>,
-    /// `,id,source id,`
-    segments: Vec<Box<[u8]>>,
+    /// `,id,source id,` of each segment, one behind the other, and where each ends.
+    segments: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Names {
@@ -66,6 +67,23 @@ impl Names {
             return quoted.as_bytes();
         }
         self.name(vehicle).as_bytes()
+    }
+}
+
+impl Names {
+    /// Keeps what stands for each segment in a row of CSV.
+    fn lay_segments(&mut self, network: &Network) {
+        self.ends.reserve_exact(network.segments().len());
+        for i in network.indices() {
+            let segment = network.segment(i);
+            write!(self.segments, ",{},{},", segment.id, quoted(&segment.source_id)).expect("memory takes all bytes");
+            self.ends.push(self.segments.len());
+        }
+    }
+
+    fn segment_in_csv(&self, segment: SegmentIndex) -> &[u8] {
+        let begin = segment.at().checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.segments[begin..self.ends[segment.at()]]
     }
 }
 
@@ -92,11 +110,7 @@ impl Matched {
             }
             Some("geojson") => Format::GeoJson(geojson::GeoJson::new(buffered(file), network).map_err(io)?),
             Some(_) | None => {
-                let name = |i: SegmentIndex| {
-                    let segment = network.segment(i);
-                    format!(",{},{},", segment.id, quoted(&segment.source_id)).into_bytes().into_boxed_slice()
-                };
-                names.segments = network.indices().map(name).collect();
+                names.lay_segments(&network);
                 Format::Csv(csv::Csv::new(buffered(file), wanted).map_err(io)?)
             }
         };

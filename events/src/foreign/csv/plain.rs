@@ -9,9 +9,6 @@ use crate::time::TimeMs;
 /// Powers of ten that are exact in binary (all up to 10^22 are).
 const TENS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// By how much so many more digits move a number.
-const WHOLE_TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-
 /// Most digits of a number: a whole number of 15 digits is exact in binary.
 const DIGITS_MAX: usize = 15;
 
@@ -64,17 +61,8 @@ impl Decimal {
 
 /// Goes on with a number by the digits at the beginning, and counts them. Of more than fit the number is nonsense.
 #[inline]
-fn digits(mut bytes: &[u8], before: u64) -> (u64, usize) {
+fn digits(bytes: &[u8], before: u64) -> (u64, usize) {
     let (mut number, mut count) = (before, 0);
-    while let Some((eight, rest)) = bytes.split_first_chunk::<8>() {
-        let (part, found) = up_to_eight(u64::from_le_bytes(*eight));
-        number = number.wrapping_mul(WHOLE_TENS[found]).wrapping_add(part);
-        count += found;
-        if found < 8 {
-            return (number, count);
-        }
-        bytes = rest;
-    }
     for byte in bytes {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
@@ -84,28 +72,6 @@ fn digits(mut bytes: &[u8], before: u64) -> (u64, usize) {
         count += 1;
     }
     (number, count)
-}
-
-/// The number that the digits at the beginning of eight bytes make, and how many they are. The eight are worked on
-/// at once, in the lanes of one word, first byte lowest (D. Lemire, "Number parsing at a gigabyte per second",
-/// Software: Practice and Experience 51(8), 2021).
-#[inline]
-fn up_to_eight(bytes: u64) -> (u64, usize) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let lanes = bytes ^ (0x30 * ONES);
-    // A lane over 9 reaches its highest bit; what that carries harms only the lanes behind it.
-    let others = (lanes | lanes.wrapping_add(0x76 * ONES)) & (0x80 * ONES);
-    let count = (others.trailing_zeros() / 8) as usize;
-    if count == 0 {
-        return (0, 0);
-    }
-    // The digits move to the end; zeros before them change nothing.
-    let lanes = lanes << (64 - 8 * count);
-    let pairs = lanes.wrapping_mul(10).wrapping_add(lanes >> 8);
-    const EVERY_FOURTH: u64 = 0x0000_00FF_0000_00FF;
-    let high = (pairs & EVERY_FOURTH).wrapping_mul(100 + (1_000_000 << 32));
-    let low = ((pairs >> 16) & EVERY_FOURTH).wrapping_mul(1 + (10_000 << 32));
-    (high.wrapping_add(low) >> 32, count)
 }
 
 impl Clock {
