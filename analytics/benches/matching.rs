@@ -1,11 +1,13 @@
-//! Throughput of the matcher with few and with many vehicles, and the memory of one vehicle.
+//! Throughput of the matcher with few and with many vehicles, and what they take in memory.
 //!
-//! `cargo bench --package analytics --bench matching` prints, for 1,000 and 1,000,000 vehicles whose fixes mix, the
-//! fixes matched per second of this process. Nothing is asserted: a shared machine is no judge of time.
+//! `cargo bench --package analytics --bench matching [-- FIXES]` matches the same number of fixes (default 40 million)
+//! of 1,000 and of 1,000,000 vehicles, one every 10 s of each, mixed: in every round each vehicle reports once,
+//! in an order that has nothing to do with where it lies in memory. Seconds are those of one core (user and system),
+//! and everything is in them: making the fixes (a lookup), taking them in, and the end, where what is undecided is
+//! decided. Nothing is asserted: a shared machine is no judge of time.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for a person to read")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use analytics::matching::drive::{Recording, Wanted};
 use analytics::matching::{MatchConfig, Matcher, Observed};
@@ -13,11 +15,17 @@ use events::LonLat;
 use roads::generate::{CityPlan, city};
 use roads::{Network, SegmentIndex};
 
-/// Fixes of all vehicles together.
-const FIXES: usize = 12_000_000;
+/// Fixes of all vehicles together, unless the command line says another number: 40 of each of a million.
+const FIXES: usize = 40_000_000;
 
-/// Drives that the vehicles share, each beginning at another time, so that making fixes costs little.
-const DRIVES: usize = 500;
+/// Drives that the vehicles share, each beginning elsewhere on it, and their fixes: 1 MiB, so that reading them
+/// costs as good as nothing.
+const DRIVES: usize = 100;
+const DRIVE_FIXES: usize = 640;
+
+/// A vehicle that has come to the end of a drive is silent for so long before it begins again, milliseconds: more
+/// than the matcher lets pass as one drive.
+const PAUSE_MS: i64 = 300_000;
 
 /// Positions of one drive at 10 m/s every 10 s, with an error of 5 m.
 fn drive(network: &Network, seed: u64) -> Vec<LonLat> {
@@ -31,7 +39,7 @@ fn drive(network: &Network, seed: u64) -> Vec<LonLat> {
     let mut at = SegmentIndex((dice() * network.segments().len() as f64) as u32);
     let mut offset_m = 0.0;
     let mut places = Vec::new();
-    while places.len() < FIXES / 1_000 {
+    while places.len() < DRIVE_FIXES {
         while offset_m > network.segment(at).length_m {
             offset_m -= network.segment(at).length_m;
             let here = network.segment(at);
@@ -48,46 +56,70 @@ fn drive(network: &Network, seed: u64) -> Vec<LonLat> {
     places
 }
 
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn timed(work: impl FnOnce()) -> Duration {
-    let begin = Instant::now();
-    work();
-    begin.elapsed()
+/// What a vehicle reports in a round.
+fn seen(drives: &[Vec<LonLat>], vehicle: usize, round: usize) -> Observed {
+    let k = vehicle / DRIVES * 7 + round;
+    let time_ms = round as i64 * 10_000 + (k / DRIVE_FIXES) as i64 * PAUSE_MS;
+    let at = drives[vehicle % DRIVES][k % DRIVE_FIXES];
+    Observed { vehicle: vehicle as u64, time_ms, at, speed_mps: None, heading: None, edge: None }
+}
+
+/// Calls `take` with the fixes of all rounds.
+fn all(drives: &[Vec<LonLat>], vehicles: usize, fixes: usize, mut take: impl FnMut(&Observed)) {
+    for round in 0..fixes / vehicles {
+        // Steps of a prime visit every vehicle once.
+        (0..vehicles).for_each(|i| take(&seen(drives, (i * 611_953 + round * 104_729) % vehicles, round)));
+    }
+}
+
+/// Seconds of this process on a processor.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+/// Peak memory since it was last asked for, MiB.
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
 }
 
 fn main() {
+    let fixes = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(FIXES);
     let network = Arc::new(city(&CityPlan { blocks_x: 60, blocks_y: 60, ..CityPlan::default() }));
-    println!("network of {} segments; {FIXES} fixes, one every 10 s, vehicles mixed", network.segments().len());
+    println!("network of {} segments; {fixes} fixes, one every 10 s, vehicles mixed", network.segments().len());
     let drives: Vec<Vec<LonLat>> = (0..DRIVES as u64).map(|seed| drive(&network, seed)).collect();
-    let seen = |vehicle: usize, k: usize| {
-        let drive = &drives[vehicle % DRIVES];
-        let at = drive[(vehicle / DRIVES * 7 + k) % drive.len()];
-        let time_ms = k as i64 * 10_000;
-        Observed { vehicle: vehicle as u64, time_ms, at, speed_mps: None, heading: None, edge: None }
-    };
     for vehicles in [1_000, 1_000_000, 1_000, 1_000_000] {
         let mut recording = Recording::new(Arc::clone(&network), MatchConfig::default(), Wanted::Traversals);
         // The remembered routes belong to the network, not to the vehicles.
-        (0..20_000).for_each(|k| recording.take(&seen(k % 1_000, k / 1_000), |_| {}));
+        all(&drives, 1_000, 640_000, |seen| recording.take(seen, |_| {}));
         recording.finish(|_| {});
-        let mut rows = 0_u64;
-        let took = timed(|| {
-            for k in 0..FIXES / vehicles {
-                (0..vehicles).for_each(|vehicle| recording.take(&seen(vehicle, k), |_| rows += 1));
-            }
-        });
-        let rate = FIXES as f64 / took.as_secs_f64();
-        println!("decided only, {vehicles:>9} vehicles: {rate:>9.0} fixes/s, {rows} rows");
+        let (mut rows, begun_s) = (0_u64, cpu_s());
+        peak_mib();
+        all(&drives, vehicles, fixes, |seen| recording.take(seen, |_| rows += 1));
+        recording.finish(|_| rows += 1);
+        let used_s = cpu_s() - begun_s;
+        let rate = fixes as f64 / used_s;
+        println!(
+            "decided only, {vehicles:>9} vehicles: {rate:>9.0} fixes/CPU s, {rows} rows, peak {:.0} MiB",
+            peak_mib()
+        );
     }
-    let mut matcher = Matcher::new(Arc::clone(&network), MatchConfig::default());
-    let mut changes = 0_u64;
-    let fixes = FIXES / 10;
-    let took = timed(|| {
-        for k in 0..fixes / 1_000 {
-            (0..1_000).for_each(|vehicle| matcher.observe(&seen(vehicle, k), |_| changes += 1));
-        }
-    });
-    let rate = fixes as f64 / took.as_secs_f64();
-    println!("live, 1,000 vehicles: {rate:.0} fixes/s, {:.1} changes of cells a fix", changes as f64 / fixes as f64);
-    println!("state: {} bytes a vehicle", (0..1_000).map(|v| matcher.bytes_of(v)).max().unwrap_or_default());
+    for vehicles in [1_000, 1_000_000] {
+        let mut matcher = Matcher::new(Arc::clone(&network), MatchConfig::default());
+        let (mut changes, begun_s) = (0_u64, cpu_s());
+        all(&drives, vehicles, fixes, |seen| matcher.observe(seen, |_| changes += 1));
+        let used_s = cpu_s() - begun_s;
+        let (rate, changes) = (fixes as f64 / used_s, changes as f64 / fixes as f64);
+        let most = (0..vehicles as u64).map(|v| matcher.bytes_of(v)).max().unwrap_or_default();
+        println!(
+            "live, {vehicles:>9} vehicles: {rate:>9.0} fixes/CPU s, {changes:.1} changes of cells a fix, peak {:.0} MiB, at most {most} bytes a vehicle",
+            peak_mib()
+        );
+        let begun_s = cpu_s();
+        matcher.forget_silent(i64::MAX);
+        println!("      {:.3} CPU s to forget them; {} left", cpu_s() - begun_s, matcher.vehicles());
+    }
 }

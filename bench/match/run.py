@@ -29,10 +29,11 @@ MODELS, SIGMAS_M, EVERY_S = ("independent", "drift"), (5, 10, 20), (1, 10, 30)
 TRIPS = 150
 # Draws of the noise in one file.
 TIMES = {1: 1, 10: 2, 30: 3}
-# Cells whose rate a limit of the issue speaks of (sigma_m, every_s), and their draws: files of 100 thousand fixes,
-# so that a rate is not that of starting up. They are repeated; the rates of the other cells are of one run, that of
-# 20 m every second among them: Meili takes half a minute there, and the limit is far away.
-REPEATED = {(10, 10): 10, (5, 1): 1, (10, 1): 1}
+# Cells whose rate a limit of the issue speaks of (sigma_m, every_s), and their draws: files of at least 100 thousand
+# fixes, so that a rate is not that of starting up; three times as many where we need a tenth of a second for them.
+# They are repeated; the rates of the other cells are of one run, that of 20 m every second among them: Meili takes
+# half a minute there, and the limit is far away.
+REPEATED = {(10, 10): 10, (5, 1): 3, (10, 1): 1}
 FULL = "id=id,time=time_ms:ms,lon=lon,lat=lat,speed=speed_mps:mps,heading=heading_deg"
 BARE = "id=id,time=time_ms:ms,lon=lon,lat=lat"
 

@@ -84,6 +84,10 @@ pub fn read(
 /// A foreign id as a source name. What a topic cannot hold (`/`, `+`, `#`, control characters, and `%` itself)
 /// becomes `%XX` of its UTF-8 bytes, so that different ids stay different.
 pub(crate) fn source_name(id: &str, field: &str) -> Result<String, Reject> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'+' | b'#' | b'%');
+    if (1..=NAME_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain) {
+        return Ok(id.to_owned());
+    }
     let mut name = String::with_capacity(id.len());
     for c in id.chars() {
         if c.is_control() || matches!(c, '/' | '+' | '#' | '%') {

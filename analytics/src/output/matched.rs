@@ -14,7 +14,7 @@ mod geojson;
 mod table;
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct Matched {
     shown: String,
     format: Format,
     names: Names,
+    /// The vehicle that was asked for last: rows of one often follow each other.
+    last: u64,
     rows: u64,
 }
 
@@ -48,8 +50,9 @@ struct Names {
     /// Where the name needs quotes in CSV.
     quoted: FxHashMap<u64, Box<str>>,
     numbers: FxHashMap<Box<str>, u64>,
-    /// `,id,source id,`
-    segments: Vec<Box<[u8]>>,
+    /// `,id,source id,` of each segment, one behind the other, and where each ends.
+    segments: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Names {
@@ -64,6 +67,23 @@ impl Names {
             return quoted.as_bytes();
         }
         self.name(vehicle).as_bytes()
+    }
+}
+
+impl Names {
+    /// Keeps what stands for each segment in a row of CSV.
+    fn lay_segments(&mut self, network: &Network) {
+        self.ends.reserve_exact(network.segments().len());
+        for i in network.indices() {
+            let segment = network.segment(i);
+            write!(self.segments, ",{},{},", segment.id, quoted(&segment.source_id)).expect("memory takes all bytes");
+            self.ends.push(self.segments.len());
+        }
+    }
+
+    fn segment_in_csv(&self, segment: SegmentIndex) -> &[u8] {
+        let begin = segment.at().checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.segments[begin..self.ends[segment.at()]]
     }
 }
 
@@ -90,19 +110,23 @@ impl Matched {
             }
             Some("geojson") => Format::GeoJson(geojson::GeoJson::new(buffered(file), network).map_err(io)?),
             Some(_) | None => {
-                let name = |i: SegmentIndex| {
-                    let segment = network.segment(i);
-                    format!(",{},{},", segment.id, quoted(&segment.source_id)).into_bytes().into_boxed_slice()
-                };
-                names.segments = network.indices().map(name).collect();
+                names.lay_segments(&network);
                 Format::Csv(csv::Csv::new(buffered(file), wanted).map_err(io)?)
             }
         };
-        Ok(Self { shown, format, names, rows: 0 })
+        Ok(Self { shown, format, names, last: 0, rows: 0 })
     }
 
     /// The number that stands for a vehicle's name.
     pub fn vehicle(&mut self, name: &str) -> u64 {
+        if self.names.vehicles.get(self.last as usize).is_some_and(|last| **last == *name) {
+            return self.last;
+        }
+        self.last = self.number(name);
+        self.last
+    }
+
+    fn number(&mut self, name: &str) -> u64 {
         if let Some(&number) = self.names.numbers.get(name) {
             return number;
         }

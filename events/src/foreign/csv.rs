@@ -18,8 +18,11 @@ use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
 
 mod column_map;
+mod plain;
+mod quick;
 
 pub use column_map::{ColumnMap, MapError};
+use quick::Quick;
 
 /// How a column writes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +37,14 @@ pub(crate) struct Rows {
     map: ColumnMap,
     lines: Lines,
     row: ByteRecord,
-    header: Option<Header>,
+    table: Option<Table>,
     over: bool,
+}
+
+/// What is known once the header row was read.
+struct Table {
+    header: Header,
+    quick: Option<Quick>,
 }
 
 /// What the header row settled: the delimiter, and where each column that we want is.
@@ -53,20 +62,18 @@ struct Header {
 
 impl Rows {
     pub(crate) fn new(map: ColumnMap, input: Box<dyn BufRead + Send>) -> Self {
-        Self { map, lines: Lines::new(input), row: ByteRecord::new(), header: None, over: false }
+        Self { map, lines: Lines::new(input), row: ByteRecord::new(), table: None, over: false }
     }
 
+    #[inline]
     fn record(&mut self) -> Result<Option<Record>, ReadError> {
-        let header = match self.header.take() {
-            Some(header) => header,
-            None => self.read_header()?,
+        let Table { header, quick } = match self.table {
+            Some(ref mut table) => table,
+            None => {
+                let header = self.read_header()?;
+                self.table.insert(Table { quick: Quick::new(&self.map, &header), header })
+            }
         };
-        let record = self.row(&header);
-        self.header = Some(header);
-        record
-    }
-
-    fn row(&mut self, header: &Header) -> Result<Option<Record>, ReadError> {
         let line = loop {
             match self.lines.read()? {
                 None => return Ok(None),
@@ -75,8 +82,13 @@ impl Rows {
             }
         };
         let event = match line {
-            Line::Whole => split(self.lines.bytes(), header.delimiter, &mut self.row)
-                .and_then(|()| event(&self.map, header, &self.row)),
+            Line::Whole => {
+                let line = self.lines.bytes();
+                if let Some(position) = quick.as_mut().and_then(|quick| quick.position(line)) {
+                    return Ok(Some(Record::Event(Event::Position(position))));
+                }
+                split(line, header.delimiter, &mut self.row).and_then(|()| event(&self.map, header, &self.row))
+            }
             Line::Overlong(reject) => Err(reject),
         };
         Ok(Some(event.map(Record::Event).unwrap_or_else(|reject| Record::Unreadable {
@@ -248,7 +260,12 @@ fn number(row: &ByteRecord, i: usize, name: &str) -> Result<Option<f64>, Reject>
 fn field<'r>(row: &'r ByteRecord, i: usize, name: &str) -> Result<Option<&'r str>, Reject> {
     let bytes = row.get(i).unwrap_or_default().trim_ascii();
     let text = std::str::from_utf8(bytes).map_err(|_| refuse(Reason::NotUtf8, name, excerpt(bytes)))?;
-    Ok((!matches!(text, "" | "null" | "NULL" | "NA" | "NaN" | "nan" | "\\N")).then_some(text))
+    Ok((!is_nothing(text)).then_some(text))
+}
+
+/// The ways in which tables write that nothing is there.
+fn is_nothing(text: &str) -> bool {
+    matches!(text, "" | "null" | "NULL" | "NA" | "NaN" | "nan" | "\\N")
 }
 
 fn refuse(reason: Reason, name: &str, detail: String) -> Reject {

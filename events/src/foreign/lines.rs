@@ -4,6 +4,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use memchr::memchr;
+
 use super::{ReadError, failed};
 use crate::reject::{Reason, Reject};
 
@@ -49,8 +51,24 @@ impl Lines {
         self.line().map_err(|source| failed(source, self.number, self.byte))
     }
 
+    #[inline]
     fn line(&mut self) -> io::Result<Option<Line>> {
         self.buffer.clear();
+        // Nearly every line lies in what was read already; a failed look shows itself again below.
+        if let Ok(there) = self.input.fill_buf()
+            && let Some(end) = memchr(b'\n', there).filter(|end| *end <= LINE_BYTES_MAX)
+        {
+            let line = &there[..end];
+            self.buffer.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            self.input.consume(end + 1);
+            self.byte += end as u64 + 1;
+            self.number += 1;
+            return Ok(Some(Line::Whole));
+        }
+        self.long_line()
+    }
+
+    fn long_line(&mut self) -> io::Result<Option<Line>> {
         let bound = LINE_BYTES_MAX as u64 + 1;
         let taken = (&mut self.input).take(bound).read_until(b'\n', &mut self.buffer)?;
         if taken == 0 {

@@ -33,7 +33,7 @@ impl<W: Write> Csv<W> {
                 whole(line, *time_ms);
                 match place {
                     Ok(p) => {
-                        line.extend_from_slice(&names.segments[p.segment.at()]);
+                        line.extend_from_slice(names.segment_in_csv(p.segment));
                         decimal(line, p.offset_m, 2);
                         line.push(b',');
                         decimal(line, p.distance_m, 2);
@@ -62,7 +62,7 @@ impl<W: Write> Csv<W> {
 
 fn traversal(line: &mut Vec<u8>, names: &Names, t: &Traversed) {
     line.extend_from_slice(names.in_csv(t.vehicle));
-    line.extend_from_slice(&names.segments[t.segment.at()]);
+    line.extend_from_slice(names.segment_in_csv(t.segment));
     whole(line, t.enter_ms);
     line.push(b',');
     whole(line, t.leave_ms);

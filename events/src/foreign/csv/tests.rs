@@ -1,7 +1,10 @@
 //! Tables as they are found, in small tables of our own.
 
-use super::*;
 use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
 
 const MAP: &str = "id=veh,time=when,lon=lon,lat=lat,speed=v:kmh,heading=dir,seq=n";
 
@@ -79,6 +82,63 @@ fn a_bad_row_names_line_column_and_reason() {
         assert!(reject.detail.contains(part), "{row}: {reject}");
         assert_eq!(raw, row.as_bytes());
     }
+}
+
+/// Fields as tables have them, plain ones and others.
+fn fields() -> impl Strategy<Value = String> {
+    const WILD: [&str; 18] = [
+        "", " ", "null", "NaN", "\\N", "inf", "1e3", "+1", "-", ".5", "5.", "\"7\"", "a", "ä/b", "%", "x y", "0", "-0",
+    ];
+    const TIMES: [&str; 4] =
+        ["2023-10-29T13:24:10.211Z", "2023-02-29T13:24:10Z", "2015-03-08T01:40:54-06:00", "1970-01-01 00:00:01"];
+    prop_oneof![
+        4 => "-?[0-9]{1,3}(\\.[0-9]{0,8})?",
+        1 => "[0-9]{1,20}",
+        1 => "[ -~]{0,4}",
+        1 => proptest::sample::select(&WILD[..]).prop_map(str::to_owned),
+        1 => proptest::sample::select(&TIMES[..]).prop_map(str::to_owned),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// The quick reader knows less, but what it says is what the other says; one that says nothing is no reader.
+    #[test]
+    fn plain_rows_are_read_as_all_others_are(
+        fields in proptest::collection::vec(proptest::collection::vec(fields(), 7..=9), 1..4),
+        unit in proptest::sample::select(&["", ":s", ":ms", ":rfc3339"][..]),
+    ) {
+        let map = ColumnMap::parse(&format!("id=veh,time=when{unit},lon=lon,lat=lat,speed=v:kmh,heading=dir,seq=n")).unwrap();
+        let mut names = ByteRecord::new();
+        split(b"n,veh,route,when,lon,lat,v,dir", b',', &mut names).unwrap();
+        let header = Header::find(&map, b',', &names).unwrap();
+        let mut quick = Quick::new(&map, &header).unwrap();
+        for row in fields {
+            let line = row.join(",");
+            let mut split_row = ByteRecord::new();
+            let whole = split(line.as_bytes(), b',', &mut split_row).and_then(|()| event(&map, &header, &split_row));
+            if let Some(position) = quick.position(line.as_bytes()) {
+                prop_assert_eq!(Ok(Event::Position(position)), whole, "{}", line);
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_rows_take_the_quick_way() {
+    let map = ColumnMap::parse(MAP).unwrap();
+    let mut names = ByteRecord::new();
+    split(b"n,veh,route,when,lon,lat,v,dir", b',', &mut names).unwrap();
+    let header = Header::find(&map, b',', &names).unwrap();
+    let mut quick = Quick::new(&map, &header).unwrap();
+    for (row, source) in
+        [("7,a1,x,10,11.3,44.5,3.6,359", "a1"), (",a1,,10.5,-11.3,44.5,,", "a1"), ("0,a,,9,1,4,0,0", "a")]
+    {
+        assert_eq!(quick.position(row.as_bytes()).map(|p| p.source).as_deref(), Some(source), "{row}");
+    }
+    let twice = ColumnMap::parse("id=veh,time=when,lon=lon,lat=lat,seq=veh").unwrap();
+    assert!(Quick::new(&twice, &Header::find(&twice, b',', &names).unwrap()).is_none());
 }
 
 #[test]
