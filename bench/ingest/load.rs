@@ -177,6 +177,7 @@ fn run(load: &Load, poll: &mut Poll, connections: &mut [Connection]) -> Result<(
         if load.rate > 0.0 {
             credit = credit.min(((now * load.rate) as u64).saturating_sub(sent));
         }
+        let mut more = false;
         for step in 0..connections.len() {
             let at = (first + step) % connections.len();
             let connection = &mut connections[at];
@@ -191,10 +192,13 @@ fn run(load: &Load, poll: &mut Poll, connections: &mut [Connection]) -> Result<(
             if busy[at] {
                 busy[at] = connection.flush()?;
             }
+            let room = load.window as u64 - (connection.sent - connection.acked);
+            more |= busy[at] && room > 0 && credit > 0;
         }
         first += 1;
-        let blocked = load.rate > 0.0 || load.received.is_some();
-        poll.poll(&mut events, Some(Duration::from_millis(if blocked { 1 } else { 20 })))?;
+        // Without credit only time helps; with full windows only an acknowledgement.
+        let wait_ms = if more { 0 } else { 1 };
+        poll.poll(&mut events, Some(Duration::from_millis(wait_ms)))?;
         for event in &events {
             let at = event.token().0;
             busy[at] |= event.is_writable();

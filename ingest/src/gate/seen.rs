@@ -24,15 +24,19 @@ impl Seen {
     /// Notes the key; whether it was new.
     pub(super) fn insert(&mut self, key: Key) -> bool {
         let hash = hash(key);
-        if self.older.holds(key, hash) || self.younger.holds(key, hash) {
+        // Nearly all events are later than all of the older generation: that one is not reached for then.
+        if key.1 <= self.older.latest_ms && self.older.holds(key, hash) {
             return false;
         }
-        if self.younger.len >= self.max {
-            std::mem::swap(&mut self.younger, &mut self.older);
-            self.younger.clear();
+        if self.younger.len < self.max {
+            return self.younger.insert(key, hash);
         }
-        self.younger.add(key, hash);
-        true
+        if self.younger.holds(key, hash) {
+            return false;
+        }
+        std::mem::swap(&mut self.younger, &mut self.older);
+        self.younger.clear();
+        self.younger.insert(key, hash)
     }
 }
 
@@ -40,6 +44,8 @@ impl Seen {
 struct Keys {
     slots: Vec<(u64, u64)>,
     len: usize,
+    /// Latest time of any key, −1 if there is none.
+    latest_ms: i64,
 }
 
 /// Slots of a set at first; it doubles when it is half full.
@@ -47,26 +53,31 @@ const SLOTS_MIN: usize = 1 << 10;
 
 impl Keys {
     fn new() -> Self {
-        Self { slots: vec![(0, 0); SLOTS_MIN], len: 0 }
+        Self { slots: vec![(0, 0); SLOTS_MIN], len: 0, latest_ms: -1 }
     }
 
     fn holds(&self, key: Key, hash: u64) -> bool {
         self.slots[self.find(slot(key), hash)].1 != 0
     }
 
-    /// Adds a key that is not there.
-    fn add(&mut self, key: Key, hash: u64) {
+    /// Whether the key was new.
+    fn insert(&mut self, key: Key, hash: u64) -> bool {
         let at = self.find(slot(key), hash);
-        self.slots[at] = slot(key);
-        self.len += 1;
-        if self.len * 2 > self.slots.len() {
-            self.grow();
+        let new = self.slots[at].1 == 0;
+        if new {
+            self.slots[at] = slot(key);
+            self.latest_ms = self.latest_ms.max(key.1);
+            self.len += 1;
+            if self.len * 2 > self.slots.len() {
+                self.grow();
+            }
         }
+        new
     }
 
     fn clear(&mut self) {
         self.slots.fill((0, 0));
-        self.len = 0;
+        (self.len, self.latest_ms) = (0, -1);
     }
 
     /// The place of the key, or the empty one where it would be.

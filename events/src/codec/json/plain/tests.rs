@@ -84,6 +84,20 @@ fn a_quote_is_found_at_every_place_of_a_word() {
     }
 }
 
+#[test]
+fn eight_digits_are_read_and_anything_else_is_not() {
+    for text in ["00000000", "12345678", "99999999", "10000000", "00000001", "98765432"] {
+        assert_eq!(eight_digits(u64::from_le_bytes(text.as_bytes().try_into().unwrap())), text.parse().ok());
+        for at in 0..8 {
+            for byte in (0..=255).filter(|byte: &u8| !byte.is_ascii_digit()) {
+                let mut bytes: [u8; 8] = text.as_bytes().try_into().unwrap();
+                bytes[at] = byte;
+                assert_eq!(eight_digits(u64::from_le_bytes(bytes)), None, "{bytes:?}");
+            }
+        }
+    }
+}
+
 fn position() -> impl Strategy<Value = Event> {
     let source = prop_oneof![Just("gw".to_owned()), "gw\\.[a-z0-9ü]{1,9}"];
     let edge = prop::option::of(("[a-zA-Z0-9:_#-]{1,20}", 0.0..1e4_f64));
