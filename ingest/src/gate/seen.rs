@@ -35,7 +35,9 @@ impl Seen {
             return false;
         }
         std::mem::swap(&mut self.younger, &mut self.older);
-        self.younger.clear();
+        // The same size again, rather than growing to it once more.
+        let slots = self.older.slots.len();
+        self.younger.clear(slots);
         self.younger.insert(key, hash)
     }
 }
@@ -75,8 +77,12 @@ impl Keys {
         new
     }
 
-    fn clear(&mut self) {
-        self.slots.fill((0, 0));
+    fn clear(&mut self, slots: usize) {
+        if self.slots.len() == slots {
+            self.slots.fill((0, 0));
+        } else {
+            self.slots = vec![(0, 0); slots];
+        }
         (self.len, self.latest_ms) = (0, -1);
     }
 

@@ -30,17 +30,20 @@ pub struct PlainPosition<'a> {
 /// Gives each position of a message on the topic of `own`, in order; whether the whole message was plain and sound.
 /// If not, nothing is decided: whatever was given is to be taken back, and the message to be decoded the long way.
 pub fn plain_positions<'a>(own: &'a str, payload: &'a [u8], mut each: impl FnMut(PlainPosition<'a>)) -> bool {
-    if payload.len() > MESSAGE_BYTES_MAX || str::from_utf8(payload).is_err() {
+    if payload.len() > MESSAGE_BYTES_MAX {
         return false;
     }
-    let mut plain = Plain { text: payload, at: 0 };
-    plain.message(own, &mut each).is_some()
+    let mut plain = Plain { text: payload, at: 0, beyond_ascii: false };
+    // Outside of strings only ASCII was read, and it is rare inside of them too.
+    plain.message(own, &mut each).is_some() && (!plain.beyond_ascii || str::from_utf8(payload).is_ok())
 }
 
 /// A place in the text, moving forward. `None` from any of its functions means "not plain".
 struct Plain<'a> {
     text: &'a [u8],
     at: usize,
+    /// A string had bytes beyond ASCII, which are yet to be shown to be UTF-8.
+    beyond_ascii: bool,
 }
 
 /// The fields of a position; of other fields only that they are others.
@@ -187,7 +190,8 @@ impl<'a> Plain<'a> {
         (!number.negative && number.after_point == 0).then_some(number.digits)
     }
 
-    #[inline]
+    // Its result is six words, which a call would pass through memory.
+    #[inline(always)]
     fn decimal(&mut self) -> Option<Decimal<'a>> {
         let start = self.at;
         let negative = self.took(b'-');
@@ -237,8 +241,9 @@ impl<'a> Plain<'a> {
     /// What stands before the closing quote, which is passed over; the opening one was.
     fn rest_of_string(&mut self) -> Option<&'a [u8]> {
         let rest = &self.text[self.at..];
-        let length = length_to_quote(rest)?;
+        let (length, ascii) = length_to_quote(rest)?;
         self.at += length + 1;
+        self.beyond_ascii |= !ascii;
         Some(&rest[..length])
     }
 
@@ -310,14 +315,14 @@ fn eight_digits(word: u64) -> Option<u64> {
     Some(fours.wrapping_mul(42_949_672_960_001) >> 32)
 }
 
-/// Bytes before the first quote; `None` if an escape, a control character or the end comes first. Eight bytes at a
-/// time: `(x - 0x01…) & !x & 0x80…` marks the zero bytes of a word, and the lowest mark is always a true one (Warren,
-/// "Hacker's Delight", section 6-1).
-fn length_to_quote(text: &[u8]) -> Option<usize> {
+/// Bytes before the first quote, and whether all of them are ASCII; `None` if an escape, a control character or the
+/// end comes first. Eight bytes at a time: `(x - 0x01…) & !x & 0x80…` marks the zero bytes of a word, and the lowest
+/// mark is always a true one (Warren, "Hacker's Delight", section 6-1).
+fn length_to_quote(text: &[u8]) -> Option<(usize, bool)> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut at = 0;
+    let (mut at, mut highs) = (0, 0);
     while let Some(eight) = text[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*eight);
         let quotes = zeros(word ^ (ONES * u64::from(b'"')));
@@ -325,13 +330,18 @@ fn length_to_quote(text: &[u8]) -> Option<usize> {
         let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
         let marks = quotes | escapes | controls;
         if marks != 0 {
-            let byte = marks.trailing_zeros() as usize / 8;
-            return (eight[byte] == b'"').then_some(at + byte);
+            let bits = marks.trailing_zeros();
+            // What stands before the mark; 7 is the least, since a mark is the highest bit of its byte.
+            highs |= word & HIGHS & ((1 << (bits - 7)) - 1);
+            let byte = bits as usize / 8;
+            return (eight[byte] == b'"').then_some((at + byte, highs == 0));
         }
+        highs |= word & HIGHS;
         at += 8;
     }
     let end = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    (text[at + end] == b'"').then_some(at + end)
+    let ascii = highs == 0 && text[at..at + end].is_ascii();
+    (text[at + end] == b'"').then_some((at + end, ascii))
 }
 
 #[cfg(test)]

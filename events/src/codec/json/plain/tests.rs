@@ -65,6 +65,8 @@ fn what_programs_write_is_plain_and_what_is_not_is_left_to_the_long_way() {
     ] {
         assert_eq!(short(text), None, "{text}");
     }
+    let foreign = b"{\"ts_ms\":1,\"lon_deg\":1,\"lat_deg\":2,\"x\":\"aaaaaaaa\xff\"}";
+    assert!(!plain_positions("gw", foreign, |_| {}), "not UTF-8");
     let one = r#"{"ts_ms":1,"lon_deg":1,"lat_deg":2}"#;
     for (count, plain) in [(1_000, true), (1_001, false)] {
         assert_eq!(short(&format!("[{}]", vec![one; count].join(","))).is_some(), plain, "{count}");
@@ -76,10 +78,12 @@ fn a_quote_is_found_at_every_place_of_a_word() {
     for before in 0..40 {
         for after in 0..10 {
             let text = ["ü".repeat(before / 2), "x".repeat(before % 2), "\"".into(), "y\"\\".repeat(after)].concat();
-            assert_eq!(length_to_quote(text.as_bytes()), Some(before));
+            assert_eq!(length_to_quote(text.as_bytes()), Some((before, before < 2)));
             assert_eq!(length_to_quote(text.replacen('"', "\\", 1).as_bytes()), None);
             assert_eq!(length_to_quote(text.replacen('"', "\u{1f}", 1).as_bytes()), None);
         }
+        let ascii = "~".repeat(before) + "\"ü";
+        assert_eq!(length_to_quote(ascii.as_bytes()), Some((before, true)));
         assert_eq!(length_to_quote("\u{7f}".repeat(before).as_bytes()), None);
     }
 }
