@@ -156,6 +156,7 @@ fn run(load: &Load, poll: &mut Poll, connections: &mut [Connection]) -> Result<(
     let mut events = Events::with_capacity(1_024);
     let mut buffer = vec![0; 64 << 10];
     let (mut sent, mut acked, mut received) = (0u64, 0u64, 0u64);
+    let already = count(load)?;
     let mut latencies: Vec<f32> = Vec::new();
     let begun = Instant::now();
     // Round robin: who was served last comes last.
@@ -168,10 +169,8 @@ fn run(load: &Load, poll: &mut Poll, connections: &mut [Connection]) -> Result<(
             break;
         }
         let mut credit = if over { 0 } else { u64::MAX };
-        if let Some((counter, lag)) = &load.received {
-            let mut bytes = [0; 8];
-            counter.read_exact_at(&mut bytes, 0)?;
-            received = u64::from_le_bytes(bytes);
+        if let Some((_, lag)) = &load.received {
+            received = count(load)?.saturating_sub(already);
             credit = credit.min(lag.saturating_sub(sent.saturating_sub(received)));
         }
         if load.rate > 0.0 {
@@ -218,6 +217,14 @@ fn run(load: &Load, poll: &mut Poll, connections: &mut [Connection]) -> Result<(
     );
     std::io::stdout().write_all(line.replace("NaN", "null").as_bytes())?;
     Ok(())
+}
+
+/// Messages that the subscriber has counted, 0 without one.
+fn count(load: &Load) -> std::io::Result<u64> {
+    let Some((counter, _)) = &load.received else { return Ok(0) };
+    let mut bytes = [0; 8];
+    counter.read_exact_at(&mut bytes, 0)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 impl Connection {

@@ -68,6 +68,9 @@ impl Fates {
     }
 }
 
+/// Events whose places in the duplicate memory are asked for together: as many misses as a core can have under way.
+const EXPECTED: usize = 16;
+
 /// Decides fates and counts them.
 pub struct Gate {
     decoder: Decoder,
@@ -155,9 +158,13 @@ impl Gate {
     /// Counts the duplicates among rows and leaves their places in `repeats`; whether there are any.
     fn repeated(&mut self, names: &[u64], times_ms: &[i64]) -> bool {
         self.repeats.clear();
-        for (row, key) in names.iter().copied().zip(times_ms.iter().copied()).enumerate() {
-            if !self.seen.insert(key) {
-                self.repeats.push(row);
+        for (at, (names, times_ms)) in names.chunks(EXPECTED).zip(times_ms.chunks(EXPECTED)).enumerate() {
+            let keys = names.iter().copied().zip(times_ms.iter().copied());
+            self.seen.expect(keys.clone());
+            for (row, key) in keys.enumerate() {
+                if !self.seen.insert(key) {
+                    self.repeats.push(at * EXPECTED + row);
+                }
             }
         }
         self.fates.duplicate += self.repeats.len() as u64;
