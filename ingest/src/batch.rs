@@ -1,11 +1,12 @@
 //! Accepted events as columns, in memory as they are stored and as analytics reads them.
 //!
-//! Upstream: the gate, which pushes. Downstream: the spool (through `batch/columns.rs`, as Arrow) and analytics.
+//! Upstream: [`crate::decode`], which pushes; the gate, which removes duplicates. Downstream: the spool (through `batch/columns.rs`, as Arrow) and analytics.
 //! All columns of a table have the same length; a push keeps it so.
 
 mod columns;
 
-use events::{DetectorInterval, Position, SignalChange, SignalState, TimeMs};
+use events::codec::json::PlainPosition;
+use events::{DetectorInterval, SignalChange, SignalState, TimeMs};
 
 pub use columns::{BatchError, decode, encode};
 
@@ -75,7 +76,7 @@ impl Positions {
         self.time_ms.is_empty()
     }
 
-    pub(crate) fn push(&mut self, vehicle: u64, position: Position, received: TimeMs) {
+    pub(crate) fn push(&mut self, vehicle: u64, position: PlainPosition<'_>, received: TimeMs) {
         self.vehicle.push(vehicle);
         self.seq.push(position.seq);
         self.time_ms.push(position.time.0);
@@ -83,9 +84,60 @@ impl Positions {
         self.lat_deg.push(position.at.lat_deg());
         self.speed_mps.push(position.speed.map(events::MetresPerSecond::get));
         self.heading_deg.push(position.heading.map(events::HeadingDeg::get));
-        self.edge.push(position.edge.map(|fix| (fix.edge_id, fix.pos_m)));
+        self.edge.push(position.edge.map(|(edge_id, pos_m)| (edge_id.to_owned(), pos_m)));
         self.received_ms.push(received.0);
     }
+
+    /// Takes the rows of `other`, which keeps its memory.
+    fn append(&mut self, other: &mut Self) {
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = other;
+        self.vehicle.append(vehicle);
+        self.seq.append(seq);
+        self.time_ms.append(time_ms);
+        self.lon_deg.append(lon_deg);
+        self.lat_deg.append(lat_deg);
+        self.speed_mps.append(speed_mps);
+        self.heading_deg.append(heading_deg);
+        self.edge.append(edge);
+        self.received_ms.append(received_ms);
+    }
+
+    /// Takes back the rows from `rows` on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = self;
+        vehicle.truncate(rows);
+        seq.truncate(rows);
+        time_ms.truncate(rows);
+        lon_deg.truncate(rows);
+        lat_deg.truncate(rows);
+        speed_mps.truncate(rows);
+        heading_deg.truncate(rows);
+        edge.truncate(rows);
+        received_ms.truncate(rows);
+    }
+
+    /// Removes rows, given in ascending order.
+    pub(crate) fn remove(&mut self, rows: &[usize]) {
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = self;
+        remove(vehicle, rows);
+        remove(seq, rows);
+        remove(time_ms, rows);
+        remove(lon_deg, rows);
+        remove(lat_deg, rows);
+        remove(speed_mps, rows);
+        remove(heading_deg, rows);
+        remove(edge, rows);
+        remove(received_ms, rows);
+    }
+}
+
+/// Removes entries of a column at ascending places.
+fn remove<T>(column: &mut Vec<T>, rows: &[usize]) {
+    let (mut at, mut gone) = (0, rows.iter().copied().peekable());
+    column.retain(|_| {
+        at += 1;
+        gone.next_if_eq(&(at - 1)).is_none()
+    });
 }
 
 impl Detectors {
@@ -110,6 +162,36 @@ impl Detectors {
         self.speed_mps.push(interval.speed.map(events::MetresPerSecond::get));
         self.received_ms.push(received.0);
     }
+
+    /// Takes the rows of `other`, which keeps its memory.
+    fn append(&mut self, other: &mut Self) {
+        let Self { source, seq, start_ms, end_ms, lon_deg, lat_deg, count, occupancy, speed_mps, received_ms } = other;
+        self.source.append(source);
+        self.seq.append(seq);
+        self.start_ms.append(start_ms);
+        self.end_ms.append(end_ms);
+        self.lon_deg.append(lon_deg);
+        self.lat_deg.append(lat_deg);
+        self.count.append(count);
+        self.occupancy.append(occupancy);
+        self.speed_mps.append(speed_mps);
+        self.received_ms.append(received_ms);
+    }
+
+    /// Removes rows, given in ascending order.
+    pub(crate) fn remove(&mut self, rows: &[usize]) {
+        let Self { source, seq, start_ms, end_ms, lon_deg, lat_deg, count, occupancy, speed_mps, received_ms } = self;
+        remove(source, rows);
+        remove(seq, rows);
+        remove(start_ms, rows);
+        remove(end_ms, rows);
+        remove(lon_deg, rows);
+        remove(lat_deg, rows);
+        remove(count, rows);
+        remove(occupancy, rows);
+        remove(speed_mps, rows);
+        remove(received_ms, rows);
+    }
 }
 
 impl Signals {
@@ -130,6 +212,28 @@ impl Signals {
         self.state.push(change.state);
         self.received_ms.push(received.0);
     }
+
+    /// Takes the rows of `other`, which keeps its memory.
+    fn append(&mut self, other: &mut Self) {
+        let Self { source, seq, time_ms, phase, state, received_ms } = other;
+        self.source.append(source);
+        self.seq.append(seq);
+        self.time_ms.append(time_ms);
+        self.phase.append(phase);
+        self.state.append(state);
+        self.received_ms.append(received_ms);
+    }
+
+    /// Removes rows, given in ascending order.
+    pub(crate) fn remove(&mut self, rows: &[usize]) {
+        let Self { source, seq, time_ms, phase, state, received_ms } = self;
+        remove(source, rows);
+        remove(seq, rows);
+        remove(time_ms, rows);
+        remove(phase, rows);
+        remove(state, rows);
+        remove(received_ms, rows);
+    }
 }
 
 impl Batch {
@@ -142,18 +246,16 @@ impl Batch {
         self.len() == 0
     }
 
+    /// Takes the rows of `other`, which keeps its memory.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.positions.append(&mut other.positions);
+        self.detectors.append(&mut other.detectors);
+        self.signals.append(&mut other.signals);
+    }
+
     /// Empties all columns; positions keep their memory, since every block has some.
     pub fn clear(&mut self) {
-        let p = &mut self.positions;
-        p.vehicle.clear();
-        p.seq.clear();
-        p.time_ms.clear();
-        p.lon_deg.clear();
-        p.lat_deg.clear();
-        p.speed_mps.clear();
-        p.heading_deg.clear();
-        p.edge.clear();
-        p.received_ms.clear();
+        self.positions.truncate(0);
         self.detectors = Detectors::default();
         self.signals = Signals::default();
     }

@@ -1,18 +1,21 @@
 //! The gate: the one place that decides what becomes of an event, live and in `arterial analyze` alike.
 //!
-//! Every event has exactly one fate: accepted, duplicate or rejected. Upstream: the writer with messages, or a
-//! recording with events. Downstream: a [`Batch`] of what was accepted; dead letters of what was rejected.
+//! Every event has exactly one fate: accepted, duplicate or rejected. What an event says by itself, and whether it is
+//! refused for that, [`crate::decode`] finds out wherever it was received; here it is counted, and held against what
+//! was there before. Upstream: the writer with decoded events, or a recording. Downstream: a [`Batch`] of what was
+//! accepted; dead letters of what was rejected.
 
 mod seen;
 
 use std::collections::BTreeMap;
 
-use events::codec::{self, Refused};
-use events::{Event, Kind, Reason, Reject, TimeMs};
+use events::codec::Refused;
+use events::{Event, Reason, Reject, TimeMs};
 
 use crate::batch::Batch;
+use crate::decode::{Decoded, Decoder};
 use crate::pseudonym::Pseudonyms;
-use seen::{Key, Seen};
+use seen::Seen;
 
 /// Limits of the gate.
 #[derive(Clone, Copy, Debug)]
@@ -65,21 +68,26 @@ impl Fates {
     }
 }
 
+/// Events whose places in the duplicate memory are asked for together: as many misses as a core can have under way.
+const EXPECTED: usize = 16;
+
 /// Decides fates and counts them.
 pub struct Gate {
-    config: GateConfig,
-    pseudonyms: Pseudonyms,
+    decoder: Decoder,
     seen: Seen,
     fates: Fates,
-    /// Kept for its memory.
-    decoded: Vec<codec::Fate>,
+    /// Kept for its memory, empty between calls.
+    decoded: Decoded,
+    /// Likewise.
+    repeats: Vec<usize>,
 }
 
 impl Gate {
     /// A gate that has seen nothing yet.
     pub fn new(config: GateConfig, pseudonyms: Pseudonyms) -> Self {
-        let seen = Seen::new(config.duplicates_max);
-        Self { config, pseudonyms, seen, fates: Fates::default(), decoded: Vec::new() }
+        let decoder = Decoder::new(config.future_skew_ms, pseudonyms);
+        let (seen, fates) = (Seen::new(config.duplicates_max), Fates::default());
+        Self { decoder, seen, fates, decoded: Decoded::default(), repeats: Vec::new() }
     }
 
     /// Decodes a message and decides the fate of each event in it: accepted ones are pushed to `out`, rejected
@@ -93,41 +101,74 @@ impl Gate {
         refused: &mut Vec<Refused>,
     ) {
         let mut decoded = std::mem::take(&mut self.decoded);
-        decoded.clear();
-        codec::decode(topic, payload, &mut decoded);
-        let alone = decoded.len() == 1;
-        for fate in decoded.drain(..) {
-            match fate {
-                Ok(event) => match self.in_time(&event, received) {
-                    Ok(()) => {
-                        self.push(event, received, out);
-                    }
-                    Err(reject) => {
-                        self.count_reject(reject.reason);
-                        // One event of a batch is kept as itself: the whole batch for each would multiply it.
-                        let payload = if alone { payload.to_vec() } else { encoded(&event) };
-                        refused.push(Refused { reject, payload });
-                    }
-                },
-                Err(no) => {
-                    self.count_reject(no.reject.reason);
-                    refused.push(no);
-                }
-            }
-        }
+        self.decoder.message(topic, payload, received, &mut decoded, refused);
+        self.admit(&mut decoded);
+        out.append(&mut decoded.batch);
         self.decoded = decoded;
     }
 
     /// Decides the fate of one event; an accepted one is pushed to `out`.
     pub fn event(&mut self, event: Event, received: TimeMs, out: &mut Batch) -> Outcome {
-        match self.in_time(&event, received) {
-            Ok(()) if self.push(event, received, out) => Outcome::Accepted,
-            Ok(()) => Outcome::Duplicate,
+        let mut decoded = std::mem::take(&mut self.decoded);
+        let outcome = match self.decoder.event(event, received, &mut decoded) {
+            Ok(()) => {
+                self.admit(&mut decoded);
+                if decoded.batch.is_empty() { Outcome::Duplicate } else { Outcome::Accepted }
+            }
             Err(reject) => {
                 self.count_reject(reject.reason);
                 Outcome::Rejected(reject)
             }
+        };
+        out.append(&mut decoded.batch);
+        self.decoded = decoded;
+        outcome
+    }
+
+    /// Makes decoders for others, whose events come back through [`Gate::admit`].
+    pub(crate) fn decoders(&self) -> impl Fn() -> Decoder + Send + Sync + use<> {
+        let first = self.decoder.clone();
+        move || first.clone()
+    }
+
+    /// Decides the fates of decoded events: duplicates are removed, all are counted. What is left in the batch is
+    /// accepted.
+    pub(crate) fn admit(&mut self, decoded: &mut Decoded) {
+        self.fates.received += decoded.events() as u64;
+        for (reason, count) in Reason::ALL.into_iter().zip(&mut decoded.refused) {
+            if *count > 0 {
+                *self.fates.rejected.entry(reason).or_insert(0) += std::mem::take(count);
+            }
         }
+        let Decoded { batch: Batch { positions, detectors, signals }, detector_keys, signal_keys, .. } = decoded;
+        if self.repeated(&positions.vehicle, &positions.time_ms) {
+            positions.remove(&self.repeats);
+        }
+        if self.repeated(detector_keys, &detectors.end_ms) {
+            detectors.remove(&self.repeats);
+        }
+        if self.repeated(signal_keys, &signals.time_ms) {
+            signals.remove(&self.repeats);
+        }
+        detector_keys.clear();
+        signal_keys.clear();
+        self.fates.accepted += decoded.batch.len() as u64;
+    }
+
+    /// Counts the duplicates among rows and leaves their places in `repeats`; whether there are any.
+    fn repeated(&mut self, names: &[u64], times_ms: &[i64]) -> bool {
+        self.repeats.clear();
+        for (at, (names, times_ms)) in names.chunks(EXPECTED).zip(times_ms.chunks(EXPECTED)).enumerate() {
+            let keys = names.iter().copied().zip(times_ms.iter().copied());
+            self.seen.expect(keys.clone());
+            for (row, key) in keys.enumerate() {
+                if !self.seen.insert(key) {
+                    self.repeats.push(at * EXPECTED + row);
+                }
+            }
+        }
+        self.fates.duplicate += self.repeats.len() as u64;
+        !self.repeats.is_empty()
     }
 
     /// Counts something that was refused before it became a message: a line of a recording that cannot be read.
@@ -148,70 +189,18 @@ impl Gate {
         }
         let d = &stored.detectors;
         for (source, end_ms) in d.source.iter().zip(&d.end_ms) {
-            self.seen.insert((self.detector(source), *end_ms));
+            self.seen.insert((self.decoder.detector(source), *end_ms));
         }
         let s = &stored.signals;
         for ((source, phase), time_ms) in s.source.iter().zip(&s.phase).zip(&s.time_ms) {
-            self.seen.insert((self.signal(source, *phase), *time_ms));
+            self.seen.insert((self.decoder.signal(source, *phase), *time_ms));
         }
-    }
-
-    fn in_time(&self, event: &Event, received: TimeMs) -> Result<(), Reject> {
-        let ahead_ms = event.time().0.saturating_sub(received.0);
-        if ahead_ms <= self.config.future_skew_ms {
-            return Ok(());
-        }
-        let field = match event {
-            Event::Position(_) | Event::Signal(_) => "ts_ms",
-            Event::Detector(_) => "end_ms",
-        };
-        let detail = format!(
-            "stamped {ahead_ms} ms after its receipt at {}, allowed are {}",
-            received.rfc3339(),
-            self.config.future_skew_ms
-        );
-        Err(Reject::field(Reason::FromTheFuture, field, detail))
-    }
-
-    /// Whether the event was new.
-    fn push(&mut self, event: Event, received: TimeMs, out: &mut Batch) -> bool {
-        let key: Key = match &event {
-            Event::Position(p) => (self.pseudonyms.of(&p.source, p.time), p.time.0),
-            Event::Detector(d) => (self.detector(&d.source), d.end.0),
-            Event::Signal(s) => (self.signal(&s.source, s.phase), s.time.0),
-        };
-        self.fates.received += 1;
-        if !self.seen.insert(key) {
-            self.fates.duplicate += 1;
-            return false;
-        }
-        self.fates.accepted += 1;
-        match event {
-            Event::Position(position) => out.positions.push(key.0, position, received),
-            Event::Detector(interval) => out.detectors.push(interval, received),
-            Event::Signal(change) => out.signals.push(change, received),
-        }
-        true
     }
 
     fn count_reject(&mut self, reason: Reason) {
         self.fates.received += 1;
         *self.fates.rejected.entry(reason).or_insert(0) += 1;
     }
-
-    fn detector(&self, source: &str) -> u64 {
-        self.pseudonyms.fixed(Kind::Detector.name(), source, 0)
-    }
-
-    fn signal(&self, source: &str, phase: u16) -> u64 {
-        self.pseudonyms.fixed(Kind::Signal.name(), source, phase)
-    }
-}
-
-fn encoded(event: &Event) -> Vec<u8> {
-    let mut json = Vec::new();
-    codec::json::encode(event, &mut json);
-    json
 }
 
 #[cfg(test)]

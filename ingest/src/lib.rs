@@ -8,6 +8,7 @@
 //! - [`clock`]: the one place that reads the wall clock
 //! - [`server`]: the embedded MQTT endpoint (3.1.1 and 5): ingest is itself the server
 //! - [`subscribe`]: the other way in: a client of somebody's broker
+//! - `decode`: from a message to columns, on the task that received it
 //! - [`writer`]: the thread that turns messages into blocks, and blocks into acknowledgements
 //! - [`gate`]: the fate of every event: accepted, duplicate or rejected
 //! - [`pseudonym`]: vehicle ids replaced by a keyed hash that rotates daily
@@ -22,6 +23,7 @@
 pub mod batch;
 pub mod clock;
 pub mod dead_letter;
+pub(crate) mod decode;
 pub mod gate;
 pub mod http;
 pub mod metrics;

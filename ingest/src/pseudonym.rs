@@ -5,10 +5,11 @@
 //! deletes the secret makes the stored pseudonyms meaningless for good. Detectors and signals are street
 //! furniture and keep their names.
 //!
-//! Upstream: the gate. Downstream: [`crate::batch`], column `vehicle`.
+//! Upstream: [`crate::decode`]. Downstream: [`crate::batch`], column `vehicle`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub enum PseudonymError {
 }
 
 /// Turns vehicle ids into pseudonyms.
+#[derive(Clone)]
 pub struct Pseudonyms {
     daily: [u8; 32],
     fixed: [u8; 32],
@@ -84,6 +86,12 @@ impl Pseudonyms {
             }
         }
         first_u64(&blake3::keyed_hash(&self.days[0].1, source.as_bytes()))
+    }
+
+    /// The moments of the UTC day of `time`, for all of which a pseudonym holds.
+    pub(crate) fn day(time: TimeMs) -> Range<i64> {
+        let begin = time.0.div_euclid(DAY_MS) * DAY_MS;
+        begin..begin + DAY_MS
     }
 
     /// A number for something that is not a person (a detector, a signal group), the same on every day. It is

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::writer::WriterHandle;
 pub use close::Close;
-pub use outbox::ClientAck;
+pub(crate) use outbox::Outbox;
 pub(crate) use packet::received_ms;
 use tap::Taps;
 

@@ -1,30 +1,34 @@
 //! The writer: one thread that turns messages into durable blocks, and only then releases their acknowledgements.
 //!
-//! Upstream: [`crate::server`] and [`crate::subscribe`], through a [`WriterHandle`]. Downstream: the spool and the
-//! dead letters. Messages wait in a queue bounded in bytes; when it is full, senders wait, stop reading their
-//! sockets, and so hold back the devices. A block closes after 5 ms of waiting acknowledgements or at 1 MiB of
-//! payload. When the disk fails, nothing is acknowledged, `/ready` says why, and the same block is tried again
+//! Upstream: [`crate::server`] and [`crate::subscribe`], which decode what they receive and put it into the inbox
+//! through a [`WriterHandle`]. Downstream: the gate, which decides the fates, the spool and the dead letters. The
+//! inbox is bounded in bytes; when it is full, senders wait, stop reading their sockets, and so hold back the devices.
+//! A block closes after 5 ms of waiting acknowledgements or at 1 MiB of payload; what comes while one is being made
+//! durable is the next one, whatever its size. When the disk fails, nothing is acknowledged, `/ready` says why, and the same block is tried again
 //! with a growing pause until it is durable.
 
 mod commit;
+mod inbox;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use events::TimeMs;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use events::codec::Refused;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Batch;
 use crate::dead_letter::{DeadLetter, DeadLetters};
+use crate::decode::Decoder;
 use crate::gate::{Fates, Gate};
 use crate::metrics::Metrics;
 use crate::ready::Ready;
-use crate::server::ClientAck;
 use crate::spool::Spool;
 use crate::subscribe::BrokerAck;
+use inbox::Inbox;
+pub(crate) use inbox::Parcel;
 
 /// Bounds of the writer.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +37,7 @@ pub struct WriterConfig {
     pub block_wait: Duration,
     /// Payload at which a block closes at once, bytes.
     pub block_bytes_max: usize,
-    /// Messages that wait for the writer, bytes with topics and overhead; beyond it senders wait.
+    /// Memory of what waits to become durable, bytes; beyond it senders wait.
     pub queue_bytes_max: u32,
     /// First pause after a failed write.
     pub retry_min: Duration,
@@ -66,8 +70,6 @@ pub struct Incoming {
 pub enum Ack {
     /// Nobody (QoS 0).
     None,
-    /// A client of our endpoint.
-    Client(ClientAck),
     /// The broker of broker mode.
     Broker(BrokerAck),
     /// Somebody in this process.
@@ -78,7 +80,6 @@ impl Ack {
     fn release(self) {
         match self {
             Self::None => {}
-            Self::Client(ack) => ack.release(),
             Self::Broker(ack) => ack.release(),
             Self::Told(told) => {
                 // An error says that nobody waits any longer, which is theirs to decide.
@@ -93,45 +94,93 @@ impl Ack {
 #[error("ingest has stopped")]
 pub struct Stopped;
 
-/// Messages handed over together, and the room that they take in the queue until they are durable.
-struct Parcel {
-    messages: Vec<Incoming>,
-    room: OwnedSemaphorePermit,
-}
-
 /// Where messages are handed over. Clones lead to the same writer.
 #[derive(Clone)]
 pub struct WriterHandle {
-    parcels: mpsc::Sender<Parcel>,
-    room: Arc<Semaphore>,
-    room_bytes: u32,
+    inbox: Arc<Inbox>,
+    /// For whole messages, which are decoded as they are handed over.
+    receiving: Arc<Mutex<Receiving>>,
+    /// As it is before the first message, for connections to have their own.
+    fresh: Arc<dyn Fn() -> Decoder + Send + Sync>,
     metrics: Metrics,
     ready: Ready,
 }
 
-/// Room that a message takes besides its topic and payload, bytes.
-const MESSAGE_OVERHEAD_BYTES: usize = 128;
+/// Decodes messages into a parcel.
+pub(crate) struct Receiving {
+    decoder: Decoder,
+    refused: Vec<Refused>,
+}
 
-/// Parcels in the queue; the bound in bytes is nearly always reached first.
-const PARCELS_MAX: usize = 4_096;
+impl Receiving {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Self { decoder, refused: Vec::new() }
+    }
+
+    /// Whether the message before had this topic, which then needs no checking again.
+    pub(crate) fn knows(&self, topic: &[u8]) -> bool {
+        self.decoder.knows(topic)
+    }
+
+    /// Adds a message.
+    pub(crate) fn message(&mut self, topic: &str, payload: &[u8], received: TimeMs, parcel: &mut Parcel) {
+        self.decoder.message(topic, payload, received, &mut parcel.decoded, &mut self.refused);
+        parcel.messages += 1;
+        parcel.payload_bytes += payload.len();
+        for refused in self.refused.drain(..) {
+            // The payload as text, or twice as long in hexadecimal digits; the rest is words.
+            parcel.letter_bytes += refused.payload.len() * 2 + topic.len() + 512;
+            parcel.letters.push(DeadLetter::new(topic, received, &refused));
+        }
+    }
+}
 
 impl WriterHandle {
-    /// Hands messages over in this order; waits while the queue is full. Their acknowledgements are released in
+    /// Hands messages over in this order; waits while there is no room. Their acknowledgements are released in
     /// the same order, after they are durable.
     ///
     /// # Errors
     /// [`Stopped`] if there is no writer any more; nothing was taken then.
     pub async fn send(&self, messages: Vec<Incoming>) -> Result<(), Stopped> {
-        let bytes: usize = messages.iter().map(|m| m.topic.len() + m.payload.len() + MESSAGE_OVERHEAD_BYTES).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.room_bytes);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Stopped)?;
-        let count = messages.len() as i64;
+        let mut parcel = Parcel::default();
+        {
+            // Nothing can panic while this is held but a bug in a decoder, which leaves it as good as it was.
+            let mut receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+            for message in messages {
+                receiving.message(&message.topic, &message.payload, message.received, &mut parcel);
+                parcel.acks.push(message.ack);
+            }
+        }
+        self.put(parcel).await
+    }
+
+    /// Hands over what a connection has decoded; waits while there is no room.
+    ///
+    /// # Errors
+    /// As [`WriterHandle::send`].
+    pub(crate) async fn put(&self, parcel: Parcel) -> Result<(), Stopped> {
+        let count = parcel.messages as i64;
         self.metrics.waiting.add(count);
-        let sent = self.parcels.send(Parcel { messages, room }).await;
-        sent.map_err(|_| {
-            self.metrics.waiting.sub(count);
-            Stopped
-        })
+        let put = self.inbox.put(parcel).await;
+        put.inspect_err(|_| self.metrics.waiting.sub(count))
+    }
+
+    /// Hands it over if there is room at once, and leaves it empty; whether there was.
+    ///
+    /// # Errors
+    /// As [`WriterHandle::send`].
+    pub(crate) fn try_put(&self, parcel: &mut Parcel) -> Result<bool, Stopped> {
+        let count = parcel.messages as i64;
+        let put = self.inbox.try_put(parcel);
+        if put == Ok(true) {
+            self.metrics.waiting.add(count);
+        }
+        put
+    }
+
+    /// A decoder for one connection.
+    pub(crate) fn receiving(&self) -> Receiving {
+        Receiving::new((self.fresh)())
     }
 
     /// The metrics of this ingest.
@@ -151,22 +200,12 @@ pub(crate) struct Writer {
     gate: Gate,
     spool: Spool,
     dead_letters: DeadLetters,
-    parcels: mpsc::Receiver<Parcel>,
-    room: Arc<Semaphore>,
+    inbox: Arc<Inbox>,
     metrics: Metrics,
     ready: Ready,
     stop: CancellationToken,
-    open: Open,
-}
-
-/// The block that is being filled.
-#[derive(Default)]
-struct Open {
-    batch: Batch,
-    letters: Vec<DeadLetter>,
-    acks: Vec<Ack>,
-    rooms: Vec<OwnedSemaphorePermit>,
-    payload_bytes: usize,
+    /// The block that is being made durable, its fates decided.
+    open: Parcel,
     /// Whether the batch, but not yet the letters, is durable: a retry must not append it twice.
     batch_done: bool,
 }
@@ -186,70 +225,49 @@ impl Writer {
         (metrics, ready): (Metrics, Ready),
         stop: CancellationToken,
     ) -> (Self, WriterHandle) {
-        let (sender, parcels) = mpsc::channel(PARCELS_MAX);
-        let room = Arc::new(Semaphore::new(config.queue_bytes_max as usize));
+        let inbox = Arc::new(Inbox::new(config.block_bytes_max, config.queue_bytes_max as usize));
         metrics.spool_bytes.set(i64::try_from(spool.bytes()).unwrap_or(i64::MAX));
+        let fresh = gate.decoders();
         let handle = WriterHandle {
-            parcels: sender,
-            room: Arc::clone(&room),
-            room_bytes: config.queue_bytes_max,
+            inbox: Arc::clone(&inbox),
+            receiving: Arc::new(Mutex::new(Receiving::new(fresh()))),
+            fresh: Arc::new(fresh),
             metrics: metrics.clone(),
             ready: ready.clone(),
         };
-        let open = Open::default();
-        (Self { config, gate, spool, dead_letters, parcels, room, metrics, ready, stop, open }, handle)
+        let (open, batch_done) = (Parcel::default(), false);
+        (Self { config, gate, spool, dead_letters, inbox, metrics, ready, stop, open, batch_done }, handle)
     }
 
     /// Runs until stopped, then writes what was handed over before.
     pub(crate) async fn run(mut self) -> Left {
-        let stop = self.stop.clone();
+        let (stop, inbox) = (self.stop.clone(), Arc::clone(&self.inbox));
         loop {
-            let parcel = tokio::select! {
+            let some = tokio::select! {
                 biased;
-                () = stop.cancelled(), if !self.parcels.is_closed() => {
-                    self.parcels.close();
-                    self.room.close();
+                () = stop.cancelled(), if !inbox.is_closed() => {
+                    inbox.close();
                     continue;
                 }
-                parcel = self.parcels.recv() => parcel,
+                some = inbox.until_some() => some,
             };
-            let Some(parcel) = parcel else { break };
-            if !self.block(parcel).await {
+            if !some || !self.block().await {
                 break;
             }
         }
-        let queued = std::iter::from_fn(|| self.parcels.try_recv().ok()).map(|parcel| parcel.messages.len());
-        let unwritten = self.open.acks.len() + queued.sum::<usize>();
-        Left { fates: self.gate.fates(), unwritten }
+        Left { fates: self.gate.fates(), unwritten: self.open.messages + inbox.left() }
     }
 
-    /// Fills a block, beginning with `parcel`, and makes it durable; false if that had to be given up.
-    async fn block(&mut self, parcel: Parcel) -> bool {
+    /// Waits until the block is full or old, decides its fates, and makes it durable; false if that had to be given
+    /// up.
+    async fn block(&mut self) -> bool {
         let begun = self.metrics.commit_seconds.start_timer();
-        let deadline = Instant::now() + self.config.block_wait;
-        self.take(parcel);
-        while self.open.payload_bytes < self.config.block_bytes_max {
-            match timeout_at(deadline, self.parcels.recv()).await {
-                Ok(Some(parcel)) => self.take(parcel),
-                Ok(None) | Err(_) => break,
-            }
-        }
+        // Whether it is full or old by now is all the same.
+        let _elapsed = timeout(self.config.block_wait, self.inbox.until_block()).await;
+        self.inbox.take(&mut self.open);
+        self.gate.admit(&mut self.open.decoded);
         let durable = self.commit().await;
         begun.observe_duration();
         durable
-    }
-
-    /// Runs the gate over the messages of a parcel.
-    fn take(&mut self, parcel: Parcel) {
-        let mut refused = Vec::new();
-        for message in parcel.messages {
-            self.gate.message(&message.topic, &message.payload, message.received, &mut self.open.batch, &mut refused);
-            for refused in refused.drain(..) {
-                self.open.letters.push(DeadLetter::new(&message.topic, message.received, &refused));
-            }
-            self.open.payload_bytes += message.payload.len();
-            self.open.acks.push(message.ack);
-        }
-        self.open.rooms.push(parcel.room);
     }
 }

@@ -1,6 +1,6 @@
 //! Our own contract in JSON: one object is one event, an array is a batch of 1 to 1,000.
 //!
-//! Upstream: [`super::decode`]; the simulator and the replayer use [`encode`]. Downstream: the gate.
+//! Upstream: [`super::decode`]; ingest, which tries [`plain_positions`] first; the simulator and the replayer use [`encode`]. Downstream: the gate.
 //!
 //! | kind | fields (`?` may be absent; null is absent; unknown fields are ignored) |
 //! |---|---|
@@ -21,8 +21,10 @@ use crate::topic::{Kind, NAME_BYTES_MAX, Topic, is_name};
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
 
 mod encode;
+mod plain;
 
 pub use encode::{encode, encode_batch};
+pub use plain::{PlainPosition, plain_positions};
 
 /// Longest edge id, bytes.
 const EDGE_ID_BYTES_MAX: usize = 256;

@@ -1,9 +1,12 @@
 //! A batch as bytes: three Arrow IPC streams (lz4), each with its length in front.
 //!
 //! `[u32 length][stream]` for positions, detectors and signals, in this order, lengths little-endian, length 0
-//! for an empty table. Every stream is a whole Arrow stream with its schema, so that other tools can read it.
+//! for an empty table. A stream of [`BARE_ROWS`] rows or more is a whole Arrow stream with its schema, so that other
+//! tools can read it. Of a smaller one the schema would be most: it is left out, and the highest bit of the length says
+//! so. Such a table always has the columns that are written today; if those ever change, it needs another mark.
 //! Upstream: [`crate::spool`] when it appends. Downstream: the spool's reader.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -60,6 +63,12 @@ pub fn decode(mut bytes: &[u8]) -> Result<Batch, BatchError> {
     }
     Ok(batch)
 }
+
+/// Rows from which a table carries its schema.
+const BARE_ROWS: usize = 512;
+
+/// In a length: the stream begins behind its schema.
+const BARE: u32 = 1 << 31;
 
 const POSITIONS: &str = "positions";
 const DETECTORS: &str = "detectors";
@@ -119,30 +128,55 @@ fn table(table: &'static str, columns: Option<Columns>, out: &mut Vec<u8>) -> Re
     let arrow = |cause| BatchError::Arrow { table, cause };
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
+    let mut mark = 0;
     if let Some(columns) = columns {
         let rows = RecordBatch::try_from_iter_with_nullable(columns).map_err(arrow)?;
-        // Buffers are aligned to 8 bytes, not Arrow's usual 64: a block of five rows is mostly padding otherwise.
-        let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)
-            .and_then(|options| options.try_with_compression(Some(CompressionType::LZ4_FRAME)))
-            .map_err(arrow)?;
-        let mut writer = StreamWriter::try_new_with_options(&mut *out, &rows.schema(), options).map_err(arrow)?;
+        let mut writer =
+            StreamWriter::try_new_with_options(&mut *out, &rows.schema(), options().map_err(arrow)?).map_err(arrow)?;
+        let behind_schema = writer.get_ref().len();
         writer.write(&rows).and_then(|()| writer.finish()).map_err(arrow)?;
+        drop(writer);
+        if rows.num_rows() < BARE_ROWS {
+            out.drain(start + 4..behind_schema);
+            mark = BARE;
+        }
     }
-    let length = u32::try_from(out.len() - start - 4).expect("a block closes at 1 MiB of payload, far below 4 GiB");
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    let length = u32::try_from(out.len() - start - 4).expect("a block closes at 1 MiB of payload, far below 2 GiB");
+    out[start..start + 4].copy_from_slice(&(length | mark).to_le_bytes());
     Ok(())
+}
+
+fn options() -> Result<IpcWriteOptions, ArrowError> {
+    // Buffers are aligned to 8 bytes, not Arrow's usual 64: a block of five rows is mostly padding otherwise.
+    IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?.try_with_compression(Some(CompressionType::LZ4_FRAME))
+}
+
+/// The beginning of a stream of such a table, as a reader needs it.
+fn schema(columns: Columns) -> Result<Vec<u8>, ArrowError> {
+    let rows = RecordBatch::try_from_iter_with_nullable(columns)?;
+    let writer = StreamWriter::try_new_with_options(Vec::new(), &rows.schema(), options()?)?;
+    Ok(writer.get_ref().clone())
 }
 
 fn read_table(table: &'static str, bytes: &mut &[u8]) -> Result<Vec<RecordBatch>, BatchError> {
     let arrow = |cause| BatchError::Arrow { table, cause };
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or(BatchError::Short { table })?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let (stream, rest) = rest.split_at_checked(length).ok_or(BatchError::Short { table })?;
+    let length = u32::from_le_bytes(*length);
+    let (stream, rest) = rest.split_at_checked((length & !BARE) as usize).ok_or(BatchError::Short { table })?;
     *bytes = rest;
     if stream.is_empty() {
         return Ok(Vec::new());
     }
-    StreamReader::try_new(stream, None).map_err(arrow)?.collect::<Result<_, _>>().map_err(arrow)
+    if length & BARE == 0 {
+        return StreamReader::try_new(stream, None).map_err(arrow)?.collect::<Result<_, _>>().map_err(arrow);
+    }
+    let columns = match table {
+        POSITIONS => positions(&Positions::default()),
+        DETECTORS => detectors(&Detectors::default()),
+        _ => signals(&Signals::default()),
+    };
+    let schema = schema(columns).map_err(arrow)?;
+    StreamReader::try_new(schema.chain(stream), None).map_err(arrow)?.collect::<Result<_, _>>().map_err(arrow)
 }
 
 fn read_positions(rows: &Rows<'_>, out: &mut Positions) -> Result<(), BatchError> {
@@ -264,6 +298,30 @@ mod tests {
         let mut cleared = full;
         cleared.clear();
         assert!(cleared.is_empty());
+    }
+
+    #[test]
+    fn large_tables_carry_their_schema_and_small_ones_are_small() {
+        let mut batch = Batch::default();
+        let mut sizes = Vec::new();
+        for rows in [10, BARE_ROWS - 1, BARE_ROWS] {
+            while batch.positions.len() < rows {
+                let mut more = sample();
+                more.positions.truncate(1);
+                batch.positions.append(&mut more.positions);
+            }
+            let mut bytes = Vec::new();
+            encode(&batch, &mut bytes).unwrap();
+            assert_eq!(decode(&bytes).unwrap(), batch);
+            let first = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            assert_eq!(first & BARE == 0, rows >= BARE_ROWS);
+            // A reader that knows nothing of us takes the stream as it is.
+            let alone =
+                StreamReader::try_new(&bytes[4..], None).map(|reader| reader.map(|b| b.unwrap().num_rows()).sum());
+            assert_eq!(alone.ok(), (rows >= BARE_ROWS).then_some(rows));
+            sizes.push(bytes.len());
+        }
+        assert!(sizes[0] < 1_200, "{sizes:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::batch;
+use events::codec;
 use events::{LonLat, Position, SignalChange, SignalState};
 use proptest::prelude::*;
 

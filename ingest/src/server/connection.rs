@@ -1,29 +1,47 @@
 //! One connection, from CONNECT to its end.
 //!
-//! Upstream: the socket. Downstream: the writer, in receive order; the taps. Two tasks: this one reads, the outbox
-//! writes, so that acknowledgements leave while reading is held back.
+//! Upstream: the socket. Downstream: the writer, in receive order; the taps. Two tasks: this one reads and decodes, the
+//! outbox writes, so that acknowledgements leave while reading is held back.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
+use events::TimeMs;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Endpoint;
 use super::close::Close;
-use super::outbox::{ClientAck, Outbox};
-use super::packet::{self, Hello, Packet, Publish, Version};
+use super::outbox::Outbox;
+use super::packet::{self, Hello, Packet, Plain, Version};
 use super::tap::Tap;
 use crate::clock;
-use crate::writer::{Ack, Incoming};
+use crate::writer::{Parcel, Receiving, Stopped};
 
-/// Bytes that are read at once, and that an idle connection holds.
-const READ_BYTES: usize = 32 << 10;
+/// Bytes that are read at once. The memory for them belongs to the thread, not to the connection: it is used between
+/// two waits only, so ten thousand idle connections need none.
+const READ_BYTES: usize = 64 << 10;
+
+/// Largest beginning of a packet that is copied in front of the next read; a longer one is completed in its own memory.
+const COPIED_BYTES_MAX: usize = 4 << 10;
+
+/// What one thread needs while it takes bytes apart.
+struct Scratch {
+    bytes: Vec<u8>,
+    parcel: Parcel,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> =
+        RefCell::new(Scratch { bytes: vec![0; COPIED_BYTES_MAX + READ_BYTES], parcel: Parcel::default() });
+}
 
 /// Serves a connection and counts how it ended. `others` are the connections that are open already.
 pub(super) async fn run(stream: TcpStream, endpoint: Arc<Endpoint>, shutdown: CancellationToken, others: usize) {
@@ -47,7 +65,8 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
     });
     let end = CancellationToken::new();
     let _ended = end.clone().drop_guard();
-    let mut reading = Reading { socket, buffer: BytesMut::new(), endpoint, outbox: &outbox, shutdown, end };
+    let receiving = endpoint.writer.receiving();
+    let mut reading = Reading { socket, rest: Vec::new(), receiving, endpoint, outbox: &outbox, shutdown, end };
     let close = match timeout(endpoint.config.connect_wait, reading.hello()).await {
         Err(_) | Ok(Err((None, _))) => Close::NoConnect,
         Ok(Err((Some(version), close))) => {
@@ -69,9 +88,11 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
 }
 
 /// The reading side.
-struct Reading<'a> {
-    socket: OwnedReadHalf,
-    buffer: BytesMut,
+struct Reading<'a, R> {
+    socket: R,
+    /// The beginning of a packet whose end has not come yet.
+    rest: Vec<u8>,
+    receiving: Receiving,
     endpoint: &'a Endpoint,
     outbox: &'a Arc<Outbox>,
     shutdown: CancellationToken,
@@ -79,13 +100,26 @@ struct Reading<'a> {
     end: CancellationToken,
 }
 
-impl Reading<'_> {
+/// What came of one read.
+#[derive(Default)]
+struct Progress {
+    /// Bytes that were whole packets.
+    used: usize,
+    /// Messages for which there was no room.
+    waiting: Option<Parcel>,
+    /// Why the connection has to end.
+    close: Option<Close>,
+}
+
+impl<R: AsyncRead + Unpin> Reading<'_, R> {
     /// The first packet; the version in an error is that in which the client is told.
     async fn hello(&mut self) -> Result<Hello, (Option<Version>, Close)> {
         loop {
-            match packet::frame(&mut self.buffer, self.endpoint.config.packet_bytes_max) {
-                Ok(Some(frame)) => {
-                    return match packet::hello(frame) {
+            match packet::frame(&self.rest, self.endpoint.config.packet_bytes_max) {
+                Ok(Some(whole)) => {
+                    let hello = packet::hello(&self.rest[..whole]);
+                    self.rest.drain(..whole);
+                    return match hello {
                         Ok(hello) if hello.client_id.is_empty() && hello.version == Version::V4 && !hello.clean => {
                             Err((Some(Version::V4), Close::ClientId))
                         }
@@ -98,8 +132,9 @@ impl Reading<'_> {
                 Ok(None) => {}
                 Err(close) => return Err((None, close)),
             }
-            if self.fill().await.is_err() {
-                return Err((None, Close::Network));
+            match self.socket.read_buf(&mut self.rest).await {
+                Ok(0) | Err(_) => return Err((None, Close::Network)),
+                Ok(_) => {}
             }
         }
     }
@@ -132,98 +167,181 @@ impl Reading<'_> {
     /// Reads packets until the connection has to end.
     async fn packets(&mut self, version: Version, silence: Duration) -> Close {
         let mut tap = Tap::default();
+        let (shutdown, end) = (self.shutdown.clone(), self.end.clone());
+        // One future each for the whole connection: to register anew for every read would cost more than the read.
+        let mut shutdown = pin!(shutdown.cancelled());
+        let mut end = pin!(end.cancelled());
         let mut deadline = Instant::now() + silence;
+        let mut silent = pin!(sleep_until(deadline));
+        let mut progress = self.begin(version, &mut tap);
         loop {
-            let mut messages = Vec::new();
-            let (complete, close) = self.buffered(version, &mut tap, &mut messages);
             // Also what came before a bad packet is handed over: it was received.
-            if !messages.is_empty() && self.hand_over(messages).await.is_err() {
+            if let Some(parcel) = progress.waiting
+                && self.hand_over(parcel).await.is_err()
+            {
                 return Close::Shutdown;
             }
-            if let Some(close) = close {
+            if let Some(close) = progress.close {
                 return close;
             }
             let in_flight_max = usize::from(self.endpoint.config.in_flight_max);
-            tokio::select! {
-                () = self.shutdown.cancelled() => return Close::Shutdown,
-                () = self.end.cancelled() => return Close::TakenOver,
-                open = self.outbox.until_room(in_flight_max) => if !open { return Close::Network },
+            if !self.outbox.has_room(in_flight_max) {
+                tokio::select! {
+                    () = &mut shutdown => return Close::Shutdown,
+                    () = &mut end => return Close::TakenOver,
+                    open = self.outbox.until_room(in_flight_max) => if !open { return Close::Network },
+                }
             }
             // Counted from here: while we did not read, the client could not show that it lives.
-            if complete {
+            if progress.used > 0 {
                 deadline = Instant::now() + silence;
             }
-            let (shutdown, end) = (self.shutdown.clone(), self.end.clone());
-            tokio::select! {
+            progress = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Close::Shutdown,
-                () = end.cancelled() => return Close::TakenOver,
-                filled = timeout_at(deadline, self.fill()) => match filled {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Close::Network,
-                    Err(_) => return Close::KeepAlive,
+                () = &mut shutdown => return Close::Shutdown,
+                () = &mut end => return Close::TakenOver,
+                read = poll_fn(|context| self.poll_read(context, version, &mut tap)) => match read {
+                    Ok(progress) => progress,
+                    Err(_) => return Close::Network,
                 },
-            }
-        }
-    }
-
-    /// Takes all whole packets out of the buffer: messages are collected, the rest is answered. Whether there
-    /// was any, and whether the connection has to end.
-    fn buffered(&mut self, version: Version, tap: &mut Tap, messages: &mut Vec<Incoming>) -> (bool, Option<Close>) {
-        let received = clock::now();
-        let mut complete = false;
-        loop {
-            let frame = match packet::frame(&mut self.buffer, self.endpoint.config.packet_bytes_max) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return (complete, None),
-                Err(close) => return (complete, Some(close)),
+                () = &mut silent => {
+                    // The alarm is moved only when it rings, not for every packet.
+                    if deadline <= Instant::now() {
+                        return Close::KeepAlive;
+                    }
+                    silent.as_mut().reset(deadline);
+                    Progress::default()
+                }
             };
-            complete = true;
-            match packet::read(version, frame) {
-                Ok(Packet::Publish(publish)) => {
-                    self.endpoint.taps.offer(&publish.topic, &publish.payload);
-                    messages.push(self.incoming(publish, received));
-                }
-                Ok(Packet::Subscribe { id, filters }) => {
-                    let granted = tap.add(filters, &self.endpoint.taps, (self.outbox, version), &self.end);
-                    self.outbox.push(|out| packet::suback(version, id, &granted, out));
-                }
-                Ok(Packet::Unsubscribe { id, filters }) => {
-                    tap.remove(&filters);
-                    self.outbox.push(|out| packet::unsuback(version, id, filters.len(), out));
-                }
-                Ok(Packet::Ping) => self.outbox.push(packet::pong),
-                Ok(Packet::Disconnect) => return (complete, Some(Close::Disconnected)),
-                Err(close) => return (complete, Some(close)),
-            }
         }
     }
 
-    fn incoming(&self, publish: Publish, received: events::TimeMs) -> Incoming {
-        let ack = publish.id.map_or(Ack::None, |id| Ack::Client(ClientAck::new(self.outbox, id)));
-        let received = publish.received.unwrap_or(received);
-        Incoming { topic: publish.topic, payload: publish.payload, received, ack }
+    /// Takes apart what came together with the hello.
+    fn begin(&mut self, version: Version, tap: &mut Tap) -> Progress {
+        let rest = std::mem::take(&mut self.rest);
+        let progress = SCRATCH.with_borrow_mut(|scratch| self.take_apart(&rest, version, tap, &mut scratch.parcel));
+        self.rest.extend_from_slice(&rest[progress.used..]);
+        progress
     }
 
-    async fn hand_over(&self, messages: Vec<Incoming>) -> Result<(), crate::writer::Stopped> {
-        let acknowledged = messages.iter().filter(|message| matches!(message.ack, Ack::Client(_))).count();
-        self.outbox.expect(acknowledged);
+    /// Reads, and takes apart what was read, in the memory of the thread. An end is an error.
+    fn poll_read(&mut self, context: &mut Context<'_>, version: Version, tap: &mut Tap) -> Poll<io::Result<Progress>> {
+        SCRATCH.with_borrow_mut(|Scratch { bytes, parcel }| {
+            let before = if self.rest.len() <= COPIED_BYTES_MAX { self.rest.len() } else { 0 };
+            let mut read = ReadBuf::new(&mut bytes[before..before + READ_BYTES]);
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut read))?;
+            let count = read.filled().len();
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let mut rest = std::mem::take(&mut self.rest);
+            let progress = if before == rest.len() {
+                bytes[..before].copy_from_slice(&rest);
+                let whole = &bytes[..before + count];
+                let progress = self.take_apart(whole, version, tap, parcel);
+                rest.clear();
+                rest.extend_from_slice(&whole[progress.used..]);
+                progress
+            } else {
+                rest.extend_from_slice(&bytes[..count]);
+                let progress = self.take_apart(&rest, version, tap, parcel);
+                rest.drain(..progress.used);
+                progress
+            };
+            // Between packets a connection holds nothing.
+            self.rest = if rest.is_empty() { Vec::new() } else { rest };
+            Poll::Ready(Ok(progress))
+        })
+    }
+
+    /// Takes all whole packets out of `bytes`: messages are decoded and handed over, the rest is answered.
+    fn take_apart(&mut self, bytes: &[u8], version: Version, tap: &mut Tap, parcel: &mut Parcel) -> Progress {
+        let received = clock::now();
+        let mut progress = Progress::default();
+        if !parcel.is_empty() {
+            // Another connection died of a bug while it was filling this: nothing of it was acknowledged.
+            *parcel = Parcel::default();
+        }
+        while progress.close.is_none() {
+            let rest = &bytes[progress.used..];
+            let whole = match packet::frame(rest, self.endpoint.config.packet_bytes_max) {
+                Ok(Some(whole)) => whole,
+                Ok(None) => break,
+                Err(close) => {
+                    progress.close = Some(close);
+                    break;
+                }
+            };
+            progress.used += whole;
+            let frame = &rest[..whole];
+            match packet::plain(version, frame) {
+                Some(Plain { topic, id, payload }) if self.receiving.knows(topic) => {
+                    // It was text the last time.
+                    let topic = str::from_utf8(topic).unwrap_or_default();
+                    self.publish(topic, id, payload, received, parcel);
+                }
+                _ => progress.close = self.packet(version, frame, received, tap, parcel).err(),
+            }
+        }
+        if !parcel.is_empty() {
+            if !parcel.ids.is_empty() {
+                parcel.clients.push((Arc::clone(self.outbox), parcel.ids.len()));
+                self.outbox.expect(parcel.ids.len());
+            }
+            match self.endpoint.writer.try_put(parcel) {
+                Ok(true) => {}
+                Ok(false) => progress.waiting = Some(std::mem::take(parcel)),
+                Err(Stopped) => {
+                    *parcel = Parcel::default();
+                    progress.close = Some(Close::Shutdown);
+                }
+            }
+        }
+        progress
+    }
+
+    /// Takes any packet, by the codec.
+    fn packet(
+        &mut self,
+        version: Version,
+        frame: &[u8],
+        received: TimeMs,
+        tap: &mut Tap,
+        parcel: &mut Parcel,
+    ) -> Result<(), Close> {
+        match packet::read(version, frame)? {
+            Packet::Publish(publish) => {
+                let received = publish.received.unwrap_or(received);
+                self.publish(&publish.topic, publish.id, &publish.payload, received, parcel);
+            }
+            Packet::Subscribe { id, filters } => {
+                let granted = tap.add(filters, &self.endpoint.taps, (self.outbox, version), &self.end);
+                self.outbox.push(|out| packet::suback(version, id, &granted, out));
+            }
+            Packet::Unsubscribe { id, filters } => {
+                tap.remove(&filters);
+                self.outbox.push(|out| packet::unsuback(version, id, filters.len(), out));
+            }
+            Packet::Ping => self.outbox.push(packet::pong),
+            Packet::Disconnect => return Err(Close::Disconnected),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, topic: &str, id: Option<u16>, payload: &[u8], received: TimeMs, parcel: &mut Parcel) {
+        self.endpoint.taps.offer(topic, payload);
+        self.receiving.message(topic, payload, received, parcel);
+        parcel.ids.extend(id);
+    }
+
+    async fn hand_over(&self, parcel: Parcel) -> Result<(), Stopped> {
         let out_of_patience = async {
             self.shutdown.cancelled().await;
             tokio::time::sleep(self.endpoint.config.close_wait).await;
         };
         tokio::select! {
-            sent = self.endpoint.writer.send(messages) => sent,
-            () = out_of_patience => Err(crate::writer::Stopped),
-        }
-    }
-
-    /// Reads more bytes; an end is an error.
-    async fn fill(&mut self) -> io::Result<()> {
-        self.buffer.reserve(READ_BYTES);
-        match self.socket.read_buf(&mut self.buffer).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
+            put = self.endpoint.writer.put(parcel) => put,
+            () = out_of_patience => Err(Stopped),
         }
     }
 }

@@ -4,11 +4,10 @@
 //! bounded: acknowledgements by the messages in flight, beyond which the connection is not read; everything else
 //! by [`OUTBOX_BYTES_MAX`], beyond which the connection is not read and a tap loses messages.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::packet;
@@ -16,9 +15,12 @@ use super::packet;
 /// Bytes that may wait before a connection is not read, or a tap loses messages.
 pub(super) const OUTBOX_BYTES_MAX: usize = 256 << 10;
 
+/// Memory that an outbox keeps while nothing waits, bytes; it has two of them in turn.
+const KEPT_BYTES_MAX: usize = 4 << 10;
+
 /// The outbox of one connection.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Something is there to be written, or it was closed.
     wake: Notify,
@@ -36,34 +38,22 @@ struct State {
     closed: bool,
 }
 
-/// The acknowledgement of one message from a client of the endpoint.
-pub struct ClientAck {
-    outbox: Arc<Outbox>,
-    id: u16,
-}
-
-impl ClientAck {
-    pub(super) fn new(outbox: &Arc<Outbox>, id: u16) -> Self {
-        Self { outbox: Arc::clone(outbox), id }
-    }
-
-    /// Sends the PUBACK. Those of one connection leave in the order of their release, which is that of receipt.
-    pub(crate) fn release(self) {
-        let mut state = self.outbox.lock();
-        if state.closed {
+impl Outbox {
+    /// Sends PUBACKs. They leave in the order of these calls, which is that of receipt.
+    pub(crate) fn acknowledge(&self, ids: &[u16]) {
+        let mut state = self.lock();
+        if state.closed || ids.is_empty() {
             return;
         }
         let first = state.bytes.is_empty();
-        packet::puback(self.id, &mut state.bytes);
-        state.acks += 1;
+        packet::pubacks(ids, &mut state.bytes);
+        state.acks += ids.len();
         drop(state);
         if first {
-            self.outbox.wake.notify_one();
+            self.wake.notify_one();
         }
     }
-}
 
-impl Outbox {
     /// Notes messages that were read and will be acknowledged.
     pub(super) fn expect(&self, messages: usize) {
         self.lock().in_flight += messages;
@@ -86,6 +76,12 @@ impl Outbox {
             self.push(write);
         }
         room
+    }
+
+    /// Whether [`Outbox::until_room`] need not wait.
+    pub(super) fn has_room(&self, in_flight_max: usize) -> bool {
+        let state = self.lock();
+        !state.closed && state.in_flight < in_flight_max && state.bytes.len() < OUTBOX_BYTES_MAX
     }
 
     /// Waits until fewer than `in_flight_max` messages are unacknowledged and there is room for answers; false if
@@ -117,7 +113,7 @@ impl Outbox {
     }
 
     /// Writes until closed and empty, or until the socket fails, which closes the outbox too.
-    pub(super) async fn drive(&self, socket: OwnedWriteHalf) {
+    pub(super) async fn drive(&self, socket: impl AsyncWrite + Unpin) {
         if let Err(cause) = self.write(socket).await {
             tracing::debug!(%cause, "a client cannot be written to");
         }
@@ -125,7 +121,7 @@ impl Outbox {
         self.room.notify_one();
     }
 
-    async fn write(&self, mut socket: OwnedWriteHalf) -> std::io::Result<()> {
+    async fn write(&self, mut socket: impl AsyncWrite + Unpin) -> std::io::Result<()> {
         let mut writing = BytesMut::new();
         loop {
             let (acks, closed) = {
@@ -142,6 +138,9 @@ impl Outbox {
             }
             socket.write_all(&writing).await?;
             writing.clear();
+            if writing.capacity() > KEPT_BYTES_MAX {
+                writing = BytesMut::new();
+            }
             self.lock().in_flight -= acks;
             self.room.notify_one();
         }

@@ -51,14 +51,14 @@ pub(super) struct Hello {
     pub(super) clean: bool,
 }
 
-/// Takes the next whole packet out of `buffer`, if it is there.
+/// Length of the packet at the beginning of `bytes`, if all of it is there.
 ///
 /// # Errors
 /// For a length that is no length, or beyond `bytes_max`: before the rest of it has come.
-pub(super) fn frame(buffer: &mut BytesMut, bytes_max: u32) -> Result<Option<BytesMut>, Close> {
+pub(super) fn frame(bytes: &[u8], bytes_max: u32) -> Result<Option<usize>, Close> {
     let (mut length, mut shift) = (0usize, 0);
     for at in 1..=4 {
-        let Some(byte) = buffer.get(at) else { return Ok(None) };
+        let Some(byte) = bytes.get(at) else { return Ok(None) };
         length |= usize::from(byte & 0x7F) << shift;
         shift += 7;
         if byte & 0x80 == 0 {
@@ -66,17 +66,51 @@ pub(super) fn frame(buffer: &mut BytesMut, bytes_max: u32) -> Result<Option<Byte
                 return Err(Close::TooLarge);
             }
             let whole = at + 1 + length;
-            return Ok((buffer.len() >= whole).then(|| buffer.split_to(whole)));
+            return Ok((bytes.len() >= whole).then_some(whole));
         }
     }
     Err(Close::Malformed)
+}
+
+/// A PUBLISH taken apart where it lies.
+pub(super) struct Plain<'a> {
+    pub(super) topic: &'a [u8],
+    /// The packet id of a QoS 1 message.
+    pub(super) id: Option<u16>,
+    pub(super) payload: &'a [u8],
+}
+
+/// Reads a whole PUBLISH that is as nearly all are: QoS 0 or 1, no properties. `None` for everything else, also for
+/// what is wrong, which [`read`] then finds out. The topic is not looked into.
+pub(super) fn plain(version: Version, frame: &[u8]) -> Option<Plain<'_>> {
+    let qos = match frame[0] {
+        first if first >> 4 == 3 && first & 0b0110 == 0 => 0,
+        first if first >> 4 == 3 && first & 0b0110 == 0b0010 => 1,
+        _ => return None,
+    };
+    let head = 2 + frame[1..].iter().take_while(|byte| *byte & 0x80 != 0).count();
+    let (length, rest) = frame.get(head..)?.split_first_chunk::<2>()?;
+    let (topic, mut rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let mut id = None;
+    if qos == 1 {
+        let (bytes, behind) = rest.split_first_chunk::<2>()?;
+        id = Some(u16::from_be_bytes(*bytes)).filter(|id| *id > 0);
+        rest = behind;
+        id?;
+    }
+    if version == Version::V5 {
+        let (0, behind) = rest.split_first()? else { return None };
+        rest = behind;
+    }
+    Some(Plain { topic, id, payload: rest })
 }
 
 /// Reads the first packet of a connection.
 ///
 /// # Errors
 /// If it is no CONNECT of a version that is spoken here.
-pub(super) fn hello(mut frame: BytesMut) -> Result<Hello, Close> {
+pub(super) fn hello(frame: &[u8]) -> Result<Hello, Close> {
+    let mut frame = BytesMut::from(frame);
     if frame[0] >> 4 != 1 {
         return Err(Close::NoConnect);
     }
@@ -114,7 +148,8 @@ pub(super) fn hello(mut frame: BytesMut) -> Result<Hello, Close> {
 ///
 /// # Errors
 /// See [`Close`].
-pub(super) fn read(version: Version, mut frame: BytesMut) -> Result<Packet, Close> {
+pub(super) fn read(version: Version, frame: &[u8]) -> Result<Packet, Close> {
+    let mut frame = BytesMut::from(frame);
     let (kind, flags) = (frame[0] >> 4, frame[0] & 0x0F);
     match kind {
         // PUBLISH: the flags are the QoS, and 3 is none.
@@ -250,10 +285,13 @@ pub(super) fn refusal(version: Version, close: Close) -> BytesMut {
     }
 }
 
-/// PUBACK of success: the short form, which both versions share.
-pub(super) fn puback(id: u16, out: &mut BytesMut) {
-    let [high, low] = id.to_be_bytes();
-    out.put_slice(&[0x40, 2, high, low]);
+/// A PUBACK of success for each: the short form, which both versions share.
+pub(super) fn pubacks(ids: &[u16], out: &mut BytesMut) {
+    out.reserve(4 * ids.len());
+    for id in ids {
+        let [high, low] = id.to_be_bytes();
+        out.put_slice(&[0x40, 2, high, low]);
+    }
 }
 
 pub(super) fn pong(out: &mut BytesMut) {

@@ -4,6 +4,7 @@
 //! messages, which is counted; it never slows down what is stored. Upstream: the connections that publish.
 //! Downstream: the outboxes of the connections that subscribed.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -24,7 +25,25 @@ const TAPPED_BYTES_MAX: usize = 64 << 10;
 /// The stream of all messages, for whoever looks.
 pub(super) struct Taps {
     stream: broadcast::Sender<Arc<(String, Bytes)>>,
+    /// Taps that look; to ask the stream itself would cost every message a lock.
+    looking: Arc<AtomicUsize>,
     dropped: IntCounter,
+}
+
+/// One tap that looks, until it is dropped.
+struct Looking(Arc<AtomicUsize>);
+
+impl Looking {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The tap of one connection.
@@ -36,12 +55,12 @@ pub(super) struct Tap {
 
 impl Taps {
     pub(super) fn new(lag_max: usize, dropped: IntCounter) -> Self {
-        Self { stream: broadcast::Sender::new(lag_max.max(1)), dropped }
+        Self { stream: broadcast::Sender::new(lag_max.max(1)), looking: Arc::default(), dropped }
     }
 
     /// Offers a message; costs nearly nothing while nobody looks.
-    pub(super) fn offer(&self, topic: &str, payload: &Bytes) {
-        if self.stream.receiver_count() == 0 {
+    pub(super) fn offer(&self, topic: &str, payload: &[u8]) {
+        if self.looking.load(Ordering::Relaxed) == 0 {
             return;
         }
         if payload.len() > TAPPED_BYTES_MAX {
@@ -80,7 +99,9 @@ impl Tap {
         if !held.is_empty() && !self.running {
             self.running = true;
             let stream = taps.stream.subscribe();
-            let show = show(stream, Arc::clone(&self.filters), Arc::clone(outbox), version, taps.dropped.clone());
+            let looking = Looking::new(&taps.looking);
+            let show =
+                show((stream, looking), Arc::clone(&self.filters), Arc::clone(outbox), version, taps.dropped.clone());
             tokio::spawn(end.clone().run_until_cancelled_owned(show));
         }
         granted
@@ -94,7 +115,7 @@ impl Tap {
 
 /// Shows matching messages on one connection until its stream or its task ends.
 async fn show(
-    mut stream: broadcast::Receiver<Arc<(String, Bytes)>>,
+    (mut stream, _looking): (broadcast::Receiver<Arc<(String, Bytes)>>, Looking),
     filters: Arc<Mutex<Vec<String>>>,
     outbox: Arc<Outbox>,
     version: Version,

@@ -35,29 +35,43 @@ impl Writer {
         self.metrics.disk_full.set(0);
         self.metrics.spool_bytes.set(i64::try_from(self.spool.bytes()).unwrap_or(i64::MAX));
         self.metrics.set_fates(self.gate.fates());
-        self.metrics.messages.inc_by(self.open.acks.len() as u64);
-        self.metrics.waiting.sub(self.open.acks.len() as i64);
-        self.open.acks.drain(..).for_each(super::Ack::release);
-        self.open.rooms.clear();
-        self.open.payload_bytes = 0;
+        self.metrics.messages.inc_by(self.open.messages as u64);
+        self.metrics.waiting.sub(self.open.messages as i64);
+        self.release();
+        self.inbox.done();
         true
     }
 
+    /// Tells everybody, and empties the block.
+    fn release(&mut self) {
+        let open = &mut self.open;
+        open.acks.drain(..).for_each(super::Ack::release);
+        let mut ids = &open.ids[..];
+        for (outbox, count) in open.clients.drain(..) {
+            let (own, others) = ids.split_at(count);
+            ids = others;
+            outbox.acknowledge(own);
+        }
+        open.ids.clear();
+        (open.messages, open.payload_bytes, open.letter_bytes) = (0, 0, 0);
+    }
+
     fn attempt(&mut self) -> Result<(), SpoolError> {
-        if !self.open.batch_done {
-            if !self.open.batch.is_empty() {
+        if !self.batch_done {
+            let batch = &mut self.open.decoded.batch;
+            if !batch.is_empty() {
                 self.spool.roll_if_old(clock::now())?;
-                self.spool.append(&self.open.batch)?;
+                self.spool.append(batch)?;
                 self.metrics.blocks.inc();
             }
-            self.open.batch.clear();
-            self.open.batch_done = true;
+            batch.clear();
+            self.batch_done = true;
         }
         let dropped = self.dead_letters.append(&self.open.letters)?;
         self.metrics.dead_letters_dropped.inc_by(dropped);
         self.metrics.dead_letters.inc_by(self.open.letters.len() as u64);
         self.open.letters.clear();
-        self.open.batch_done = false;
+        self.batch_done = false;
         Ok(())
     }
 
