@@ -29,8 +29,8 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use events::units::EARTH_RADIUS_M;
-use events::{Event, SignalChange, TimeMs};
-use roads::{Network, NodeIndex};
+use events::{Event, HeadingDeg, SignalChange, TimeMs};
+use roads::{Network, NodeIndex, SegmentIndex};
 
 pub use config::{Fleet, SensorConfig, SensorError};
 pub use fault::{Fault, FaultKind, Faulty};
@@ -43,6 +43,9 @@ use delivery::Wheel;
 use loops::DAY_MS;
 use probe::{Probes, Setup};
 use receiver::Asking;
+
+/// The heading changes along this segment.
+const BENT: u16 = u16::MAX;
 
 /// No loop on this segment.
 const NO_LOOP: u32 = u32::MAX;
@@ -60,6 +63,8 @@ pub struct Sensors {
     under_way: Wheel,
     /// Deviation that a place adds to positions, m by segment; empty without canyons.
     canyon_m: Vec<f32>,
+    /// Heading by segment, tenths of a degree, where it is straight; else [`BENT`].
+    heading_ddeg: Vec<u16>,
     /// Degrees in a metre east and north, in the middle of the network.
     deg_per_m: [f64; 2],
     detectors: Vec<Detector>,
@@ -97,6 +102,7 @@ impl Sensors {
             probes: Probes::default(),
             under_way: Wheel::new(),
             canyon_m,
+            heading_ddeg: network.indices().map(|at| straight_ddeg(&network, at)).collect(),
             deg_per_m,
             detectors,
             detector_of,
@@ -226,7 +232,10 @@ impl Sensors {
         }
         probe.seq += 1;
         let (lon_e7, lat_e7) = report::place_e7(lon, lat);
-        let heading = self.network.heading(here.segment, offset_m).get();
+        let heading_ddeg = match self.heading_ddeg[here.segment.at()] {
+            BENT => tenths(self.network.heading(here.segment, offset_m)),
+            straight => straight,
+        };
         let report = PositionReport {
             vehicle,
             seq: probe.seq,
@@ -235,7 +244,7 @@ impl Sensors {
             lon_e7,
             lat_e7,
             speed_mm_s: here.speed_mm_s.max(0) as u32,
-            heading_ddeg: ((heading * 10.0).round() as u16) % 3_600,
+            heading_ddeg,
             segment: here.segment.0,
             offset_mm: offset_mm.max(0) as u32,
         };
@@ -326,4 +335,13 @@ impl Sensors {
             faults.push(Fault { who, kind: FaultKind::Clock, begin: now, end: TimeMs(i64::MAX), value });
         }
     }
+}
+
+/// Tenths of a degree, below 3,600.
+fn tenths(heading: HeadingDeg) -> u16 {
+    ((heading.get() * 10.0).round() as u16) % 3_600
+}
+
+fn straight_ddeg(network: &Network, at: SegmentIndex) -> u16 {
+    if network.points(at).len() == 2 { tenths(network.heading(at, 0.0)) } else { BENT }
 }
