@@ -255,6 +255,8 @@ impl Writer {
                 break;
             }
         }
+        // Also where it gave up: from here on nobody would take what is put in.
+        inbox.close();
         Left { fates: self.gate.fates(), unwritten: self.open.messages + inbox.left() }
     }
 
@@ -269,5 +271,12 @@ impl Writer {
         let durable = self.commit().await;
         begun.observe_duration();
         durable
+    }
+}
+
+impl Drop for Writer {
+    /// Senders are refused from then on, also if it was a bug that ended the thread.
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }

@@ -190,3 +190,73 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parcel(messages: usize) -> Parcel {
+        Parcel { messages, ..Parcel::default() }
+    }
+
+    #[test]
+    fn what_does_not_fit_waits_until_the_writer_is_done_and_a_closed_inbox_refuses() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            // Room for two messages.
+            let inbox = Arc::new(Inbox::new(1 << 20, 2 * MESSAGE_BYTES));
+            assert_eq!(inbox.try_put(&mut parcel(3)), Ok(true), "what is too large for it comes alone");
+            let mut late = parcel(1);
+            assert_eq!(inbox.try_put(&mut late), Ok(false));
+            assert_eq!(late.messages, 1, "nothing was taken");
+            let waiting = tokio::spawn({
+                let inbox = Arc::clone(&inbox);
+                async move { inbox.put(late).await }
+            });
+            tokio::task::yield_now().await;
+            let mut taken = Parcel::default();
+            inbox.take(&mut taken);
+            assert_eq!((taken.messages, inbox.left()), (3, 0));
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished(), "what was taken still counts until it is durable");
+            inbox.done();
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+            assert!(inbox.until_some().await);
+
+            assert_eq!(inbox.try_put(&mut parcel(1)), Ok(true));
+            let waiting = tokio::spawn({
+                let inbox = Arc::clone(&inbox);
+                async move { inbox.put(parcel(1)).await }
+            });
+            tokio::task::yield_now().await;
+            inbox.close();
+            assert_eq!(waiting.await.unwrap(), Err(Stopped));
+            assert_eq!(inbox.try_put(&mut parcel(1)), Err(Stopped));
+            assert!(inbox.until_some().await, "what was taken before is still to be written");
+            taken = Parcel::default();
+            inbox.take(&mut taken);
+            assert_eq!((taken.messages, inbox.left()), (2, 0));
+            assert!(!inbox.until_some().await);
+        });
+    }
+
+    #[test]
+    fn a_block_is_announced_when_it_is_full() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let inbox = Arc::new(Inbox::new(100, 1 << 20));
+            let full = tokio::spawn({
+                let inbox = Arc::clone(&inbox);
+                async move { inbox.until_block().await }
+            });
+            for (payload_bytes, expected) in [(60, false), (39, false), (1, true)] {
+                let mut more = Parcel { payload_bytes, ..parcel(1) };
+                inbox.try_put(&mut more).unwrap();
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(full.is_finished(), expected);
+            }
+        });
+    }
+}
