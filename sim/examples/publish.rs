@@ -16,7 +16,7 @@ use sim::random::{Stream, below};
 use sim::sensor::Fleet;
 use sim::sensor::Reports;
 use sim::sensor::encode::Encoder;
-use sim::world::{Move, Step};
+use sim::world::Move;
 use sim::{CityConfig, Progress, PublishConfig, Publisher, Scenario, SensorConfig, Sensors, Speed, VehicleId, World};
 
 type Failure = Box<dyn std::error::Error>;
@@ -39,7 +39,8 @@ impl Cars {
         Self { at: (0..count).map(place).collect(), network, moves: Vec::new(), second: 0 }
     }
 
-    fn step(&mut self, begin: events::TimeMs) -> Step<'_> {
+    /// What everybody does in the next second.
+    fn step(&mut self) -> impl Iterator<Item = Move> + '_ {
         self.moves.clear();
         for (car, (segment, at_mm)) in self.at.iter_mut().enumerate() {
             let length_mm = (self.network.segment(*segment).length_m * 1_000.0) as i64;
@@ -72,8 +73,7 @@ impl Cars {
             self.moves.push(Move { segment: *segment, from_mm: 0, to_mm: *at_mm, begin_ms: end_ms, ..one });
         }
         self.second += 1;
-        let start = events::TimeMs(begin.0 + 1_000 * (self.second - 1));
-        Step { start, end: events::TimeMs(start.0 + 1_000), moves: &self.moves, signals: &[], ended: &[], forced: &[] }
+        self.moves.iter().copied()
     }
 }
 
@@ -109,11 +109,11 @@ fn count(cars: usize, seconds: u64, config: Option<SensorConfig>, encode: bool) 
     let mut sensors = config.map(|config| Sensors::new(&world, config));
     let (mut said, mut faults, mut payload) = (Reports::default(), Vec::new(), Vec::new());
     let (mut events, mut bytes) = (0, 0);
-    for _ in 0..seconds {
-        let step = cars.step(begin);
+    for second in 1..=seconds as i64 {
+        let moves = cars.step();
         let Some(sensors) = &mut sensors else { continue };
         said.clear();
-        sensors.sense(&step, &mut said, &mut faults);
+        sensors.sense_moves(events::TimeMs(begin.0 + 1_000 * second), moves, &mut said, &mut faults);
         events += said.positions.len();
         if encode {
             for batch in said.positions.chunks(1_000) {
@@ -163,11 +163,8 @@ async fn broker(
     for second in 0..seconds {
         said.clear();
         faults.clear();
-        let end = {
-            let step = cars.step(begin);
-            sensors.sense(&step, &mut said, &mut faults);
-            step.end
-        };
+        let end = events::TimeMs(begin.0 + 1_000 * (second as i64 + 1));
+        sensors.sense_moves(end, cars.step(), &mut said, &mut faults);
         pacer.wait_for(end).await;
         desk.publish(&said).await?;
         let behind = pacer.behind(end);

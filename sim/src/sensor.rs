@@ -143,12 +143,7 @@ impl Sensors {
 
     /// Adds what arrives of one second to `out`, and what went wrong in it to `faults`.
     pub fn sense(&mut self, step: &Step<'_>, out: &mut Reports, faults: &mut Vec<Fault>) {
-        self.steps += 1;
-        out.end = step.end;
-        if self.steps == 1 {
-            self.name_places(step.start, faults);
-        }
-        self.begin_day(step.start, faults);
+        self.sense_moves(step.end, step.moves.iter().copied(), out, faults);
         if self.config.with_signals {
             for shown in step.signals {
                 let (source, seq) = &mut self.signals[shown.signal];
@@ -158,29 +153,48 @@ impl Sensors {
                 out.others.push(Event::Signal(change));
             }
         }
-        let mut first = 0;
-        for (i, one) in step.moves.iter().enumerate() {
+    }
+
+    /// The same for moves alone, whoever made them: those of one vehicle follow each other, its last one last.
+    pub fn sense_moves(
+        &mut self,
+        end: TimeMs,
+        moves: impl Iterator<Item = Move>,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
+        self.steps += 1;
+        out.end = end;
+        let start = TimeMs(end.0 - 1_000);
+        if self.steps == 1 {
+            self.name_places(start, faults);
+        }
+        self.begin_day(start, faults);
+        // Who crosses into another segment has several moves; everybody else has one.
+        let mut earlier = Vec::new();
+        for one in moves {
             let detector = self.detector_of[one.segment.at()];
             if detector != NO_LOOP {
-                self.detectors[detector as usize].observe(one, self.seed);
+                self.detectors[detector as usize].observe(&one, self.seed);
             }
             if !one.last {
+                earlier.push(one);
                 continue;
             }
-            let of_vehicle = std::mem::replace(&mut first, i + 1);
-            while let Some((probe, is_new)) = self.due(one) {
+            while let Some((probe, is_new)) = self.due(&one) {
                 if is_new {
-                    self.name_clock(probe, step.start, faults);
+                    self.name_clock(probe, start, faults);
                 }
-                self.report(probe, &step.moves[of_vehicle..=i], step.end, out, faults);
+                self.report(probe, &earlier, &one, end, out, faults);
                 self.probes.plan(one.slot, self.seed);
             }
+            earlier.clear();
         }
         if self.config.latency {
-            self.under_way.take(step.end.0, &mut out.positions);
+            self.under_way.take(end.0, &mut out.positions);
         }
-        if step.end.0 % DETECTOR_INTERVAL_MS == 0 {
-            self.report_loops(step.end, out);
+        if end.0 % DETECTOR_INTERVAL_MS == 0 {
+            self.report_loops(end, out);
         }
     }
 
@@ -191,13 +205,21 @@ impl Sensors {
     }
 
     /// One report of one probe: measured, or not; sent, or kept for later.
-    fn report(&mut self, at: u32, moves: &[Move], end: TimeMs, out: &mut Reports, faults: &mut Vec<Fault>) {
+    fn report(
+        &mut self,
+        at: u32,
+        earlier: &[Move],
+        last: &Move,
+        end: TimeMs,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
         let (seed, step) = (self.seed, self.steps);
         let probe = self.probes.get_mut(at);
         let true_ms = self.begin_ms + probe.due_ms;
         let vehicle = probe.vehicle;
         let within_ms = true_ms - (end.0 - 1_000);
-        let here = moves.iter().find(|m| m.end_ms >= within_ms).unwrap_or(&moves[moves.len() - 1]);
+        let here = earlier.iter().find(|m| m.end_ms >= within_ms).unwrap_or(last);
         let outage = if self.config.outages { delivery::outage(seed, vehicle, true_ms) } else { None };
         if let Some(outage) = outage.filter(|o| o.begin_ms != probe.outage_ms) {
             probe.outage_ms = outage.begin_ms;

@@ -1,8 +1,8 @@
 //! Positions as JSON batches, from whole numbers, eight digits at a time, without an allocation per event.
 //!
-//! Upstream: reports. Downstream: MQTT; at its other end [`events::codec::json::decode`] reads the same events. A
-//! batch is built in a buffer that is used again, each row from what all rows share. `events::codec::json::encode` costs about fifteen
-//! times as much, because it prints the shortest decimal of a binary fraction and goes through `fmt`.
+//! Upstream: reports. Downstream: MQTT; at its other end [`events::codec::json::decode`] reads the same events. What
+//! all rows share is copied in front of each. `events::codec::json::encode` costs several times as much, because it
+//! finds the shortest decimals of binary fractions and goes through `fmt`; `bench/sim/publish.py` counts instructions.
 
 use events::Event;
 use events::codec::json;
@@ -16,6 +16,9 @@ const ROW_BYTES: usize = 1_024;
 
 /// A head of so many bytes is copied at once; a longer one is rare, and copied as it is.
 const HEAD_BYTES: usize = 32;
+
+/// Bytes of a row as most are, to make room for a batch at once.
+const ROW_BYTES_USUAL: usize = 144;
 
 /// See [`ROW_BYTES`].
 const PLACE_MASK: usize = 511;
@@ -35,8 +38,8 @@ pub struct Encoder {
     /// `,{"source":"{gateway}.v`, filled up to [`HEAD_BYTES`] with anything.
     head: Vec<u8>,
     head_bytes: usize,
-    /// Where a batch is built, with [`ROW_BYTES`] to spare: as long as the longest batch so far.
-    built: Vec<u8>,
+    /// Where rows are built before several are copied at once: less than [`ROW_BYTES`], and room for one more.
+    built: [u8; 2 * ROW_BYTES],
     /// The last whole second that was written, and its digits.
     second: (i64, [u8; 10]),
     /// Segment ids as text, if positions say them.
@@ -59,21 +62,27 @@ impl Encoder {
             text
         };
         let edges = if with_edge { network.indices().map(id).collect() } else { Vec::new() };
-        Self { head, head_bytes, built: Vec::new(), second: NO_SECOND, edges }
+        Self { head, head_bytes, built: [0; 2 * ROW_BYTES], second: NO_SECOND, edges }
     }
 
     /// Adds a batch to `out`. The caller keeps it within 1 to [`events::codec::BATCH_EVENTS_MAX`].
     pub fn positions(&mut self, reports: &[PositionReport], out: &mut Vec<u8>) {
+        out.reserve(reports.len() * ROW_BYTES_USUAL + 2);
+        let begin = out.len();
         let mut at = 0;
         for report in reports {
-            if self.built.len() < at + ROW_BYTES {
-                self.built.resize((at + ROW_BYTES).max(2 * self.built.len()), 0);
-            }
             at += self.row(report, at);
+            if at >= ROW_BYTES {
+                out.extend_from_slice(&self.built[..at]);
+                at = 0;
+            }
         }
+        out.extend_from_slice(&self.built[..at]);
         // The first row brings a comma where the batch has its bracket.
-        out.push(b'[');
-        out.extend_from_slice(self.built.get(1..at).unwrap_or_default());
+        match out.get_mut(begin) {
+            Some(comma) => *comma = b'[',
+            None => out.push(b'['),
+        }
         out.push(b']');
     }
 
@@ -238,9 +247,11 @@ fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32) {
     }
     let n = e7.unsigned_abs();
     number(row, at, u64::from(n / 10_000_000));
-    // Eight digits, of which the first is 0: the point takes its place.
-    let decimals = digits8(n % 10_000_000) - u64::from(b'0') + u64::from(b'.');
-    put(row, at, &decimals.to_le_bytes());
+    // The point and three digits, three more, and the last.
+    let decimals = n % 10_000_000;
+    let (first, rest) = (decimals / 10_000, decimals % 10_000);
+    let then = u64::from(POINT[rest as usize / 10] >> 8) | u64::from(u32::from(b'0') + rest % 10) << 24;
+    put(row, at, &(u64::from(POINT[first as usize]) | then << 32).to_le_bytes());
 }
 
 /// Thousandths with all three decimals.
