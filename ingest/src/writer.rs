@@ -13,14 +13,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use events::TimeMs;
+use events::codec::Refused;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
 use crate::dead_letter::{DeadLetter, DeadLetters};
+use crate::faults::{Faults, Guard};
 use crate::gate::{Fates, Gate};
 use crate::metrics::Metrics;
+use crate::rate_limit::{RateConfig, RateLimit};
 use crate::ready::Ready;
 use crate::server::ClientAck;
 use crate::spool::Spool;
@@ -39,6 +42,8 @@ pub struct WriterConfig {
     pub retry_min: Duration,
     /// Longest pause after failed writes.
     pub retry_max: Duration,
+    /// How much one source may send.
+    pub rate: RateConfig,
 }
 
 impl Default for WriterConfig {
@@ -49,6 +54,7 @@ impl Default for WriterConfig {
             queue_bytes_max: 64 << 20,
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_secs(2),
+            rate: RateConfig::default(),
         }
     }
 }
@@ -107,6 +113,7 @@ pub struct WriterHandle {
     room_bytes: u32,
     metrics: Metrics,
     ready: Ready,
+    faults: Faults,
 }
 
 /// Room that a message takes besides its topic and payload, bytes.
@@ -143,6 +150,10 @@ impl WriterHandle {
     pub fn ready(&self) -> &Ready {
         &self.ready
     }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
 }
 
 /// The writer itself, before it runs.
@@ -156,6 +167,8 @@ pub(crate) struct Writer {
     metrics: Metrics,
     ready: Ready,
     stop: CancellationToken,
+    faults: Faults,
+    rate: RateLimit,
     open: Open,
 }
 
@@ -184,7 +197,7 @@ impl Writer {
         config: WriterConfig,
         (gate, spool, dead_letters): (Gate, Spool, DeadLetters),
         (metrics, ready): (Metrics, Ready),
-        stop: CancellationToken,
+        (stop, faults): (CancellationToken, Faults),
     ) -> (Self, WriterHandle) {
         let (sender, parcels) = mpsc::channel(PARCELS_MAX);
         let room = Arc::new(Semaphore::new(config.queue_bytes_max as usize));
@@ -195,9 +208,10 @@ impl Writer {
             room_bytes: config.queue_bytes_max,
             metrics: metrics.clone(),
             ready: ready.clone(),
+            faults: faults.clone(),
         };
-        let open = Open::default();
-        (Self { config, gate, spool, dead_letters, parcels, room, metrics, ready, stop, open }, handle)
+        let (rate, open) = (RateLimit::new(config.rate), Open::default());
+        (Self { config, gate, spool, dead_letters, parcels, room, metrics, ready, stop, faults, rate, open }, handle)
     }
 
     /// Runs until stopped, then writes what was handed over before.
@@ -242,8 +256,24 @@ impl Writer {
     /// Runs the gate over the messages of a parcel.
     fn take(&mut self, parcel: Parcel) {
         let mut refused = Vec::new();
-        for message in parcel.messages {
-            self.gate.message(&message.topic, &message.payload, message.received, &mut self.open.batch, &mut refused);
+        let too_early = self.faults.leave_out(Guard::SyncBeforeAck);
+        for mut message in parcel.messages {
+            if too_early {
+                std::mem::replace(&mut message.ack, Ack::None).release();
+            }
+            match self.rate.admit(&message.topic, message.received) {
+                Ok(()) => {
+                    let (topic, received, before) = (&message.topic, message.received, self.gate.received());
+                    self.gate.message(topic, &message.payload, received, &mut self.open.batch, &mut refused);
+                    self.rate.charge(topic, received, (self.gate.received() - before).saturating_sub(1));
+                }
+                Err(too_many) => {
+                    self.gate.refuse(&too_many.reject);
+                    if too_many.first {
+                        refused.push(Refused { reject: too_many.reject, payload: message.payload.to_vec() });
+                    }
+                }
+            }
             for refused in refused.drain(..) {
                 self.open.letters.push(DeadLetter::new(&message.topic, message.received, &refused));
             }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Endpoint;
@@ -20,6 +21,7 @@ use super::outbox::{ClientAck, Outbox};
 use super::packet::{self, Hello, Packet, Publish, Version};
 use super::tap::Tap;
 use crate::clock;
+use crate::credentials::Rights;
 use crate::writer::{Ack, Incoming};
 
 /// Bytes that are read at once, and that an idle connection holds.
@@ -35,11 +37,40 @@ pub(super) async fn run(stream: TcpStream, endpoint: Arc<Endpoint>, shutdown: Ca
 }
 
 async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: CancellationToken, others: usize) -> Close {
-    if let Err(cause) = stream.set_nodelay(true) {
-        tracing::debug!(%cause, "a new connection is already gone");
-        return Close::Network;
+    let peer = match stream.set_nodelay(true).and_then(|()| stream.peer_addr()) {
+        Ok(peer) => peer,
+        Err(cause) => {
+            tracing::debug!(%cause, "a new connection is already gone");
+            return Close::Network;
+        }
+    };
+    let from_here = peer.ip().to_canonical().is_loopback();
+    match endpoint.door.tls.clone() {
+        None => converse(stream.into_split(), endpoint, shutdown, (from_here, others)).await,
+        Some(tls) => match timeout(endpoint.config.connect_wait, TlsAcceptor::from(tls).accept(stream)).await {
+            // Boxed, so that a connection without TLS does not pay for its size.
+            Ok(Ok(stream)) => {
+                Box::pin(converse(tokio::io::split(stream), endpoint, shutdown, (from_here, others))).await
+            }
+            Ok(Err(cause)) => {
+                tracing::debug!(%cause, %peer, "TLS was not agreed upon");
+                Close::Tls
+            }
+            Err(_) => Close::NoConnect,
+        },
     }
-    let (socket, out) = stream.into_split();
+}
+
+async fn converse<R, W>(
+    (socket, out): (R, W),
+    endpoint: &Arc<Endpoint>,
+    shutdown: CancellationToken,
+    (from_here, others): (bool, usize),
+) -> Close
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     let outbox = Arc::new(Outbox::default());
     let writing = tokio::spawn({
         let outbox = Arc::clone(&outbox);
@@ -47,8 +78,10 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
     });
     let end = CancellationToken::new();
     let _ended = end.clone().drop_guard();
-    let mut reading = Reading { socket, buffer: BytesMut::new(), endpoint, outbox: &outbox, shutdown, end };
-    let close = match timeout(endpoint.config.connect_wait, reading.hello()).await {
+    let rights = Arc::new(Rights::all(false));
+    let mut reading =
+        Reading { socket, buffer: BytesMut::new(), unfinished: None, rights, endpoint, outbox: &outbox, shutdown, end };
+    let close = match timeout(endpoint.config.connect_wait, reading.hello(from_here)).await {
         Err(_) | Ok(Err((None, _))) => Close::NoConnect,
         Ok(Err((Some(version), close))) => {
             outbox.push(|out| out.extend_from_slice(&packet::refusal(version, close)));
@@ -69,9 +102,12 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
 }
 
 /// The reading side.
-struct Reading<'a> {
-    socket: OwnedReadHalf,
+struct Reading<'a, R> {
+    socket: R,
     buffer: BytesMut,
+    /// Room for what the buffer holds beyond [`READ_BYTES`].
+    unfinished: Option<OwnedSemaphorePermit>,
+    rights: Arc<Rights>,
     endpoint: &'a Endpoint,
     outbox: &'a Arc<Outbox>,
     shutdown: CancellationToken,
@@ -79,9 +115,9 @@ struct Reading<'a> {
     end: CancellationToken,
 }
 
-impl Reading<'_> {
+impl<R: AsyncRead + Unpin> Reading<'_, R> {
     /// The first packet; the version in an error is that in which the client is told.
-    async fn hello(&mut self) -> Result<Hello, (Option<Version>, Close)> {
+    async fn hello(&mut self, from_here: bool) -> Result<Hello, (Option<Version>, Close)> {
         loop {
             match packet::frame(&mut self.buffer, self.endpoint.config.packet_bytes_max) {
                 Ok(Some(frame)) => {
@@ -89,7 +125,13 @@ impl Reading<'_> {
                         Ok(hello) if hello.client_id.is_empty() && hello.version == Version::V4 && !hello.clean => {
                             Err((Some(Version::V4), Close::ClientId))
                         }
-                        Ok(hello) => Ok(hello),
+                        Ok(mut hello) => match self.endpoint.door.rights(from_here, hello.login.take()).await {
+                            Some(rights) => {
+                                self.rights = rights;
+                                Ok(hello)
+                            }
+                            None => Err((Some(hello.version), Close::Login)),
+                        },
                         // Version 3.1.1 is what every client understands at this point.
                         Err(Close::Version) => Err((Some(Version::V4), Close::Version)),
                         Err(close) => Err((None, close)),
@@ -133,6 +175,7 @@ impl Reading<'_> {
     async fn packets(&mut self, version: Version, silence: Duration) -> Close {
         let mut tap = Tap::default();
         let mut deadline = Instant::now() + silence;
+        let mut packet_begun = None;
         loop {
             let mut messages = Vec::new();
             let (complete, close) = self.buffered(version, &mut tap, &mut messages);
@@ -152,15 +195,20 @@ impl Reading<'_> {
             // Counted from here: while we did not read, the client could not show that it lives.
             if complete {
                 deadline = Instant::now() + silence;
+                packet_begun = None;
             }
+            let packet_end = (!self.buffer.is_empty())
+                .then(|| *packet_begun.get_or_insert_with(Instant::now) + self.endpoint.config.packet_wait);
+            let patience = packet_end.map_or(deadline, |end| end.min(deadline));
             let (shutdown, end) = (self.shutdown.clone(), self.end.clone());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Close::Shutdown,
                 () = end.cancelled() => return Close::TakenOver,
-                filled = timeout_at(deadline, self.fill()) => match filled {
+                filled = timeout_at(patience, self.fill()) => match filled {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Close::Network,
+                    Err(_) if patience < deadline => return Close::SlowPacket,
                     Err(_) => return Close::KeepAlive,
                 },
             }
@@ -180,6 +228,9 @@ impl Reading<'_> {
             };
             complete = true;
             match packet::read(version, frame) {
+                Ok(Packet::Publish(publish)) if !self.rights.allow(&publish.topic) => {
+                    return (complete, Some(Close::NotAllowed));
+                }
                 Ok(Packet::Publish(publish)) => {
                     self.endpoint.taps.offer(&publish.topic, &publish.payload);
                     messages.push(self.incoming(publish, received));
@@ -201,7 +252,7 @@ impl Reading<'_> {
 
     fn incoming(&self, publish: Publish, received: events::TimeMs) -> Incoming {
         let ack = publish.id.map_or(Ack::None, |id| Ack::Client(ClientAck::new(self.outbox, id)));
-        let received = publish.received.unwrap_or(received);
+        let received = publish.received.filter(|_| self.rights.replay).unwrap_or(received);
         Incoming { topic: publish.topic, payload: publish.payload, received, ack }
     }
 
@@ -220,10 +271,31 @@ impl Reading<'_> {
 
     /// Reads more bytes; an end is an error.
     async fn fill(&mut self) -> io::Result<()> {
+        self.make_room().await?;
         self.buffer.reserve(READ_BYTES);
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Waits for room for an unfinished packet, if it has become a large one, and gives back what is not needed.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.buffer.len() <= READ_BYTES {
+            self.unfinished = None;
+            return Ok(());
+        }
+        let held = self.unfinished.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        // No more than there is in all: a packet that needs everything still gets it.
+        let most = self.endpoint.config.unfinished_bytes_max as usize;
+        let wanted = self.buffer.len().min(most).saturating_sub(held);
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.endpoint.unfinished).acquire_many_owned(wanted).await;
+        let more = more.map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        match &mut self.unfinished {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
     }
 }

@@ -7,8 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::packet;
@@ -117,7 +116,7 @@ impl Outbox {
     }
 
     /// Writes until closed and empty, or until the socket fails, which closes the outbox too.
-    pub(super) async fn drive(&self, socket: OwnedWriteHalf) {
+    pub(super) async fn drive(&self, socket: impl AsyncWrite + Unpin) {
         if let Err(cause) = self.write(socket).await {
             tracing::debug!(%cause, "a client cannot be written to");
         }
@@ -125,7 +124,7 @@ impl Outbox {
         self.room.notify_one();
     }
 
-    async fn write(&self, mut socket: OwnedWriteHalf) -> std::io::Result<()> {
+    async fn write(&self, mut socket: impl AsyncWrite + Unpin) -> std::io::Result<()> {
         let mut writing = BytesMut::new();
         loop {
             let (acks, closed) = {
@@ -141,6 +140,7 @@ impl Outbox {
                 continue;
             }
             socket.write_all(&writing).await?;
+            socket.flush().await?;
             writing.clear();
             self.lock().in_flight -= acks;
             self.room.notify_one();
