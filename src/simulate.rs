@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let network = network::streets(&args.network)?;
     let city = args.traffic.city(network)?;
     let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.publish.city) };
-    publish(city, config, args.publish.connection("sim"), stop).await
+    publish(city, config, args.publish.connection("sim")?, stop).await
 }
 
 /// Publishes a city until it is stopped, with a progress line.
