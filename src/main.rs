@@ -12,12 +12,15 @@
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial network` | [`network`] | maps | the road network file |
+//! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
 
 mod analyse_live;
 mod analyze;
 mod broker;
 mod city;
+mod credentials;
+mod door;
 mod health;
 mod input;
 mod listen;
@@ -64,6 +67,8 @@ enum Command {
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
+    /// Hash a password for ingest's file of accounts
+    Credentials(credentials::Args),
     /// Ask a running service whether it is ready; exits with 0 if so
     Health(health::Args),
 }
@@ -97,6 +102,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Network(command)) => network::run(command),
+        Some(Command::Credentials(args)) => credentials::run(&args),
         Some(Command::Health(args)) => health::run(&args),
     }
 }

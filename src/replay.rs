@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     for path in &args.input.files {
         files.push((path.display().to_string(), args.input.records(path, &bar)?));
     }
-    let mut publisher = broker::connect(args.publish.connection("replay")).await?;
+    let mut publisher = broker::connect(args.publish.connection("replay")?).await?;
     let config = ReplayConfig {
         speed: args.speed,
         from: args.from,

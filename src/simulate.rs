@@ -109,7 +109,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     }
     let city = args.traffic.city(network, this_second(), Quality::Lifelike)?;
     let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.publish.city) };
-    let first = args.publish.connection("sim");
+    let first = args.publish.connection("sim")?;
     let numbered = |n: usize| PublishConfig { client_id: format!("{}-{n}", first.client_id), ..first.clone() };
     publish(city, config, (0..connections).map(numbered).collect(), &registry, stop).await
 }

@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::bail;
+use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
+use ingest::rate_limit::RateConfig;
 use ingest::server::{self, ServerConfig};
-use ingest::subscribe::{self, SubscribeConfig};
+use ingest::subscribe::{self, SubscribeConfig, Version};
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Account, HostPort};
+use crate::door::DoorArgs;
 use crate::listen;
 
 /// Take MQTT messages in and store them durably
@@ -34,7 +38,24 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT")]
     broker: Option<HostPort>,
     #[command(flatten)]
+    door: DoorArgs,
+    #[command(flatten)]
     account: Account,
+    /// Version of the protocol towards the broker
+    #[arg(long, env = "ARTERIAL_MQTT_VERSION", value_enum, default_value = "5", requires = "broker")]
+    mqtt_version: MqttVersion,
+    /// Messages that a broker of version 5 may send ahead of our acknowledgements
+    #[arg(long, env = "ARTERIAL_IN_FLIGHT", value_name = "MESSAGES", default_value_t = 8_192, value_parser = clap::value_parser!(u16).range(1..))]
+    in_flight: u16,
+    /// Share the messages with the other members of this group, as the broker deals them out
+    #[arg(long, env = "ARTERIAL_SHARE", value_name = "GROUP", requires = "broker")]
+    share: Option<String>,
+    /// Connections to the broker; several need --share, and may change the order of a source's messages
+    #[arg(long, env = "ARTERIAL_CONNECTIONS", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    connections: u8,
+    /// Events a second that one source may send, a minute's worth at once; 0 is no limit
+    #[arg(long, env = "ARTERIAL_SOURCE_RATE_MAX", value_name = "EVENTS", default_value_t = 0)]
+    source_rate_max: u32,
     /// Topic filters at the broker; may be repeated
     #[arg(long, env = "ARTERIAL_FILTERS", value_name = "FILTER", value_delimiter = ',', requires = "broker")]
     filter: Vec<String>,
@@ -49,29 +70,68 @@ pub(crate) struct Args {
     allow_remote: bool,
 }
 
+/// As a person writes it.
+#[derive(Clone, Copy, ValueEnum)]
+enum MqttVersion {
+    #[value(name = "3.1.1")]
+    V311,
+    #[value(name = "5")]
+    V5,
+}
+
+impl Args {
+    fn subscription(&self, broker: &HostPort) -> anyhow::Result<SubscribeConfig> {
+        if self.connections > 1 && self.share.is_none() {
+            bail!("{} connections would each get every message: name a group with --share", self.connections);
+        }
+        if self.share.as_ref().is_some_and(|group| group.is_empty() || group.contains(['/', '+', '#'])) {
+            bail!("--share must name a group without `/`, `+` and `#`");
+        }
+        let defaults = SubscribeConfig::new(&broker.host, broker.port);
+        Ok(SubscribeConfig {
+            version: match self.mqtt_version {
+                MqttVersion::V311 => Version::V4,
+                MqttVersion::V5 => Version::V5,
+            },
+            tls: self.account.tls()?,
+            login: self.account.login()?,
+            client_id: self.client_id.clone(),
+            connections: usize::from(self.connections),
+            share: self.share.clone(),
+            believe_received: self.door.believe_received || broker.is_here(),
+            filters: if self.filter.is_empty() { defaults.filters.clone() } else { self.filter.clone() },
+            receive_maximum: self.in_flight,
+            ..defaults
+        })
+    }
+
+    fn ingest(&self) -> IngestConfig {
+        let mut config = IngestConfig::new(&self.data);
+        config.writer.rate = RateConfig { events_per_s: self.source_rate_max, ..RateConfig::default() };
+        config
+    }
+}
+
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
     let mqtt = match &args.broker {
         Some(_) => None,
-        None => Some(listen::bind(args.listen, "--listen", args.allow_remote).await?),
+        None => Some(args.door.bind(args.listen, args.allow_remote).await?),
     };
+    let (door, subscription) = (args.door.open()?, args.broker.as_ref().map(|b| args.subscription(b)).transpose()?);
     let registry = Registry::new();
-    let ingest = Ingest::start(IngestConfig::new(&args.data), &registry)?;
+    let ingest = Ingest::start(args.ingest(), &registry)?;
     let writer = ingest.writer();
     let router = ingest::http::router(registry, ingest.ready());
     let pages =
         tokio::spawn(axum::serve(http, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
-    let received = match (mqtt, args.broker) {
+    let received = match (mqtt, subscription) {
         (Some(listener), _) => {
             tracing::info!(data = %args.data.display(), "ingest is the MQTT server at {}", listener.local_addr()?);
-            server::serve(listener, writer, stop.clone(), ServerConfig::default()).await
+            server::serve_behind(door, listener, writer, stop.clone(), ServerConfig::default()).await
         }
-        (None, Some(broker)) => {
-            tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", broker.host, broker.port);
-            let defaults = SubscribeConfig::new(broker.host, broker.port);
-            let filters = if args.filter.is_empty() { defaults.filters } else { args.filter };
-            let login = args.account.login();
-            let config = SubscribeConfig { client_id: args.client_id, login, filters, ..defaults };
+        (None, Some(config)) => {
+            tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", config.host, config.port);
             subscribe::run(config, writer, stop.clone()).await;
             Ok(())
         }

@@ -30,11 +30,13 @@ pub enum Reason {
     FromTheFuture,
     /// The message, or the batch in it, is larger than the contract allows, or the batch is empty.
     WrongSize,
+    /// The source sent more than it may.
+    RateLimited,
 }
 
 impl Reason {
     /// All reasons, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownTopic,
         Self::NotUtf8,
         Self::Malformed,
@@ -46,6 +48,7 @@ impl Reason {
         Self::WrongSource,
         Self::FromTheFuture,
         Self::WrongSize,
+        Self::RateLimited,
     ];
 
     /// The name used in metrics and dead letters.
@@ -62,6 +65,7 @@ impl Reason {
             Self::WrongSource => "wrong_source",
             Self::FromTheFuture => "from_the_future",
             Self::WrongSize => "wrong_size",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

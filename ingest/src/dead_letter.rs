@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use events::TimeMs;
 use events::codec::Refused;
 use serde::{Deserialize, Serialize};
 
+use crate::faults::Faults;
 use crate::spool::SpoolError;
 
 /// One line.
@@ -87,6 +88,7 @@ pub struct DeadLetters {
     files: VecDeque<(u64, u64)>,
     /// The newest file; `None` before the first letter and after a failure.
     file: Option<File>,
+    faults: Faults,
 }
 
 impl DeadLetters {
@@ -95,18 +97,31 @@ impl DeadLetters {
     /// # Errors
     /// What the operating system says, with the path.
     pub fn open(dir: &Path, config: DeadLetterConfig) -> Result<Self, SpoolError> {
+        Self::open_with(dir, config, Faults::default())
+    }
+
+    /// The same on the disk of a test.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, config: DeadLetterConfig, faults: Faults) -> Result<Self, SpoolError> {
         fs::create_dir_all(dir).map_err(|cause| SpoolError::io("make the folder", dir, cause))?;
         let mut files = VecDeque::new();
         for path in files_in(dir).map_err(|cause| SpoolError::io("list", dir, cause))? {
             let bytes = fs::metadata(&path).map_err(|cause| SpoolError::io("look at", &path, cause))?.len();
             files.extend(number_of(&path).map(|number| (number, bytes)));
         }
+        let mut file = None;
         if let Some((number, bytes)) = files.back_mut() {
             let path = path_of(dir, *number);
             let content = fs::read(&path).map_err(|cause| SpoolError::io("read", &path, cause))?;
             *bytes = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+            if *bytes < content.len() as u64 {
+                // At once: whoever reads the folder finds whole lines.
+                file = Some(open_file(&path, *bytes, &faults).map_err(|cause| SpoolError::io("cut", &path, cause))?);
+            }
         }
-        Ok(Self { dir: dir.to_owned(), config, files, file: None })
+        Ok(Self { dir: dir.to_owned(), config, files, file, faults })
     }
 
     /// Appends letters; when this returns, they are on disk. Gives how many old ones were dropped to make room.
@@ -133,10 +148,11 @@ impl DeadLetters {
         }
         let file = match self.file.take() {
             Some(file) => file,
-            None => open_file(&self.dir, &path, good).map_err(|cause| SpoolError::io("open", &path, cause))?,
+            None => open_file(&path, good, &self.faults).map_err(|cause| SpoolError::io("open", &path, cause))?,
         };
-        (&file).write_all(&lines).map_err(|cause| SpoolError::io("append to", &path, cause))?;
-        file.sync_data().map_err(|cause| SpoolError::io("sync", &path, cause))?;
+        self.faults.write(&path, &file, &lines).map_err(|cause| SpoolError::io("append to", &path, cause))?;
+        let synced = self.faults.sync(&path, || file.sync_data());
+        synced.map_err(|cause| SpoolError::io("sync", &path, cause))?;
         self.file = Some(file);
         match self.files.back_mut() {
             Some((newest, bytes)) if *newest == number => *bytes = good + lines.len() as u64,
@@ -186,11 +202,12 @@ fn number_of(path: &Path) -> Option<u64> {
 }
 
 /// Opens a file for appending behind its `good` bytes; what a failed attempt left is cut.
-fn open_file(dir: &Path, path: &Path, good: u64) -> io::Result<File> {
+fn open_file(path: &Path, good: u64, faults: &Faults) -> io::Result<File> {
+    faults.make(path)?;
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    file.set_len(good)?;
-    file.sync_all()?;
-    File::open(dir)?.sync_all()?;
+    faults.cut(&file, good)?;
+    faults.sync(path, || file.sync_all())?;
+    faults.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
     Ok(file)
 }
 
@@ -215,6 +232,8 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use events::{Reason, Reject};
 

@@ -176,6 +176,11 @@ impl Gate {
         self.count_reject(reject.reason);
     }
 
+    /// Events received so far.
+    pub fn received(&self) -> u64 {
+        self.fates.received
+    }
+
     /// The fates so far.
     pub fn fates(&self) -> Fates {
         self.fates.clone()

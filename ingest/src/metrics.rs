@@ -37,7 +37,7 @@ pub struct Metrics {
     /// Closed connections to the endpoint, by reason.
     pub closed: IntCounterVec,
     pub tap_dropped: IntCounter,
-    /// 1 while the broker of broker mode is connected.
+    /// Connections of broker mode that are up.
     pub mqtt_connected: IntGauge,
     pub mqtt_failures: IntCounter,
     /// Acknowledgements of an earlier connection, which were not sent.
@@ -94,7 +94,10 @@ impl Metrics {
             connections: gauge("arterial_ingest_connections", "Open connections to the MQTT endpoint.")?,
             closed,
             tap_dropped: counter("arterial_ingest_tap_dropped_total", "Messages that slow or busy taps did not get.")?,
-            mqtt_connected: gauge("arterial_ingest_mqtt_connected", "1 while connected to the broker (broker mode).")?,
+            mqtt_connected: gauge(
+                "arterial_ingest_mqtt_connected",
+                "Connections to the broker that are up (broker mode).",
+            )?,
             mqtt_failures: counter("arterial_ingest_mqtt_failures_total", "Lost or refused broker connections.")?,
             mqtt_stale_acks: counter(
                 "arterial_ingest_mqtt_stale_acks_total",

@@ -3,13 +3,14 @@
 //! A broker in between acknowledges what it only holds in memory, and loses it when it dies. This endpoint speaks
 //! MQTT 3.1.1 and 5: PUBLISH with QoS 0 and 1, PING, DISCONNECT, and SUBSCRIBE as a tap (QoS 0, best effort, for
 //! looking). It keeps no session, no retained messages and no wills, and says so in CONNACK where version 5 has
-//! words for it. It does not authenticate: bind it where only devices and gateways of your own reach it.
+//! words for it. Who may come in is the [`Door`]'s to say: by default everybody, so bind it to loopback then.
 //!
 //! Upstream: devices, `arterial sim`, `arterial replay`. Downstream: the writer. Back-pressure is TCP's own: a
 //! connection whose messages cannot be handed over, or which has too many unacknowledged, is not read.
 
 mod close;
 mod connection;
+mod door;
 mod outbox;
 mod packet;
 mod tap;
@@ -21,11 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::writer::WriterHandle;
 pub use close::Close;
+pub use door::Door;
 pub(crate) use outbox::Outbox;
 pub(crate) use packet::received_ms;
 use tap::Taps;
@@ -42,10 +45,15 @@ pub struct ServerConfig {
     pub packet_bytes_max: u32,
     /// Longest time until CONNECT is there.
     pub connect_wait: Duration,
+    /// Longest time from the first byte of a packet until it is whole.
+    pub packet_wait: Duration,
     /// Longest silence of a client that asked for no keep-alive.
     pub silence_max: Duration,
     /// How long a closing connection may take to get its last packets.
     pub close_wait: Duration,
+    /// Bytes of unfinished packets beyond what every connection may hold (32 KiB), over all connections; whoever
+    /// finds no room is not read until there is some.
+    pub unfinished_bytes_max: u32,
     /// Messages that a tap may lag behind before it loses some.
     pub tap_lag_max: usize,
 }
@@ -57,8 +65,10 @@ impl Default for ServerConfig {
             in_flight_max: 4_096,
             packet_bytes_max: (1 << 20) + (128 << 10),
             connect_wait: Duration::from_secs(10),
+            packet_wait: Duration::from_secs(30),
             silence_max: Duration::from_secs(3_600),
             close_wait: Duration::from_secs(5),
+            unfinished_bytes_max: 256 << 20,
             tap_lag_max: 1_024,
         }
     }
@@ -67,6 +77,9 @@ impl Default for ServerConfig {
 /// What all connections share.
 struct Endpoint {
     config: ServerConfig,
+    door: Door,
+    /// Room for unfinished packets, bytes.
+    unfinished: Arc<Semaphore>,
     writer: WriterHandle,
     taps: Taps,
     /// By client id: the connection's number and how to end it. At most one entry per connection.
@@ -85,8 +98,24 @@ pub async fn serve(
     shutdown: CancellationToken,
     config: ServerConfig,
 ) -> io::Result<()> {
+    serve_behind(Door::default(), listener, writer, shutdown, config).await
+}
+
+/// The same behind a door of one's own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_behind(
+    door: Door,
+    listener: TcpListener,
+    writer: WriterHandle,
+    shutdown: CancellationToken,
+    config: ServerConfig,
+) -> io::Result<()> {
     let endpoint = Arc::new(Endpoint {
         config,
+        door,
+        unfinished: Arc::new(Semaphore::new(config.unfinished_bytes_max as usize)),
         taps: Taps::new(config.tap_lag_max, writer.metrics().tap_dropped.clone()),
         writer,
         clients: Mutex::default(),

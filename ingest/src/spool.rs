@@ -11,12 +11,13 @@ mod recover;
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use events::TimeMs;
 
 use crate::batch::{self, Batch};
+use crate::faults::Faults;
 pub use error::SpoolError;
 use frame::{HEAD_BYTES, Head, MAGIC};
 pub use reader::{Reader, newest_from};
@@ -65,6 +66,7 @@ pub struct Spool {
     broken: bool,
     /// Kept for its memory.
     frame: Vec<u8>,
+    faults: Faults,
     /// Held open for as long as we may write.
     _lock: File,
 }
@@ -75,6 +77,14 @@ impl Spool {
     /// # Errors
     /// If the folder cannot be used, another process writes it, or a block that was durable is damaged.
     pub fn open(dir: &Path, config: SpoolConfig) -> Result<Self, SpoolError> {
+        Self::open_with(dir, config, Faults::default())
+    }
+
+    /// The same on the disk of a test.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, config: SpoolConfig, faults: Faults) -> Result<Self, SpoolError> {
         fs::create_dir_all(dir).map_err(|cause| SpoolError::io("make the folder", dir, cause))?;
         let lock = lock(dir)?;
         let mut files = VecDeque::new();
@@ -85,14 +95,14 @@ impl Spool {
         }
         let (file, next) = match files.back_mut() {
             Some((first, bytes)) => {
-                let (file, next, good) = recover_file(&frame::path(dir, *first), *first)?;
+                let (file, next, good) = recover_file(&frame::path(dir, *first), *first, &faults)?;
                 *bytes = good;
                 (file, next)
             }
             None => {
                 let first = BlockNumber::default();
                 files.push_back((first, MAGIC.len() as u64));
-                (create_file(dir, first)?, first)
+                (create_file(dir, first, &faults)?, first)
             }
         };
         Ok(Self {
@@ -104,6 +114,7 @@ impl Spool {
             begun: None,
             broken: false,
             frame: Vec::new(),
+            faults,
             _lock: lock,
         })
     }
@@ -130,11 +141,12 @@ impl Spool {
         if bytes + frame.len() as u64 > self.config.file_bytes_max {
             self.roll()?;
         }
-        let written = self.file.write_all(&frame).map_err(|cause| ("append to", cause));
-        let synced = written.and_then(|()| self.file.sync_data().map_err(|cause| ("sync", cause)));
-        if let Err((action, cause)) = synced {
+        let path = self.path();
+        let written = self.faults.write(&path, &self.file, &frame).map_err(|cause| ("append to", cause));
+        let sync = || self.faults.sync(&path, || self.file.sync_data()).map_err(|cause| ("sync", cause));
+        if let Err((action, cause)) = written.and_then(|()| sync()) {
             self.broken = true;
-            return Err(SpoolError::io(action, &self.path(), cause));
+            return Err(SpoolError::io(action, &path, cause));
         }
         if let Some((_, bytes)) = self.files.back_mut() {
             *bytes += frame.len() as u64;
@@ -186,7 +198,7 @@ impl Spool {
         if self.newest().0 == self.next {
             return Ok(());
         }
-        self.file = create_file(&self.dir, self.next)?;
+        self.file = create_file(&self.dir, self.next, &self.faults)?;
         self.files.push_back((self.next, MAGIC.len() as u64));
         self.begun = None;
         Ok(())
@@ -195,7 +207,7 @@ impl Spool {
     /// Opens the newest file anew and cuts everything behind the last good block.
     fn repair(&mut self) -> Result<(), SpoolError> {
         let (path, good) = (self.path(), self.newest().1);
-        self.file = cut(&path, good)?;
+        self.file = cut(&path, good, &self.faults)?;
         self.broken = false;
         Ok(())
     }
@@ -241,41 +253,42 @@ fn lock(dir: &Path) -> Result<File, SpoolError> {
 }
 
 /// The file, open for appending, the next block, and its good bytes.
-fn recover_file(path: &Path, first: BlockNumber) -> Result<(File, BlockNumber, u64), SpoolError> {
+fn recover_file(path: &Path, first: BlockNumber, faults: &Faults) -> Result<(File, BlockNumber, u64), SpoolError> {
     let bytes = fs::read(path).map_err(|cause| SpoolError::io("read", path, cause))?;
     match scan(&bytes, first) {
         Found::Foreign => Err(SpoolError::NotASpool { path: path.to_owned() }),
         Found::Damaged { offset, number } => Err(SpoolError::Damaged { path: path.to_owned(), offset, number }),
         Found::Good { bytes: 0, next } => {
             let dir = path.parent().unwrap_or(Path::new("."));
-            Ok((create_file(dir, first)?, next, MAGIC.len() as u64))
+            Ok((create_file(dir, first, faults)?, next, MAGIC.len() as u64))
         }
         Found::Good { bytes: good, next } => {
             if good < bytes.len() as u64 {
                 let torn = bytes.len() as u64 - good;
                 tracing::info!(path = %path.display(), torn_bytes = torn, "cut an unfinished block, which was never acknowledged");
             }
-            Ok((cut(path, good)?, next, good))
+            Ok((cut(path, good, faults)?, next, good))
         }
     }
 }
 
 /// Opens a file for appending and cuts it to `good` bytes, durably.
-fn cut(path: &Path, good: u64) -> Result<File, SpoolError> {
+fn cut(path: &Path, good: u64, faults: &Faults) -> Result<File, SpoolError> {
     let file = OpenOptions::new().append(true).open(path).map_err(|cause| SpoolError::io("open", path, cause))?;
-    let cut = file.set_len(good).and_then(|()| file.sync_all());
+    let cut = faults.cut(&file, good).and_then(|()| faults.sync(path, || file.sync_all()));
     cut.map_err(|cause| SpoolError::io("cut", path, cause))?;
     Ok(file)
 }
 
 /// A new file with nothing but the name of the format, durable with its entry in the folder.
-fn create_file(dir: &Path, first: BlockNumber) -> Result<File, SpoolError> {
+fn create_file(dir: &Path, first: BlockNumber, faults: &Faults) -> Result<File, SpoolError> {
     let path = frame::path(dir, first);
     let failed = |cause| SpoolError::io("begin", &path, cause);
     // A leftover of a failed attempt holds no block that counts: number `first` was never returned.
+    faults.make(&path).map_err(failed)?;
     let begun = OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(failed)?;
-    (&begun).write_all(MAGIC).and_then(|()| begun.sync_all()).map_err(failed)?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+    faults.write(&path, &begun, MAGIC).and_then(|()| faults.sync(&path, || begun.sync_all())).map_err(failed)?;
+    faults.sync_folder(dir).map_err(failed)?;
     OpenOptions::new().append(true).open(&path).map_err(failed)
 }
 

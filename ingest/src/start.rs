@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::{DeadLetterConfig, DeadLetters};
+use crate::faults::Faults;
 use crate::gate::{Fates, Gate, GateConfig};
 use crate::metrics::Metrics;
 use crate::pseudonym::{PseudonymError, Pseudonyms};
@@ -30,6 +31,8 @@ pub struct IngestConfig {
     pub spool: SpoolConfig,
     pub dead_letters: DeadLetterConfig,
     pub writer: WriterConfig,
+    /// For tests alone: see [`crate::faults`].
+    pub faults: Faults,
 }
 
 impl IngestConfig {
@@ -41,6 +44,7 @@ impl IngestConfig {
             spool: SpoolConfig::default(),
             dead_letters: DeadLetterConfig::default(),
             writer: WriterConfig::default(),
+            faults: Faults::default(),
         }
     }
 }
@@ -93,15 +97,16 @@ impl Ingest {
         let dir = &config.dir;
         fs::create_dir_all(dir).map_err(|cause| IngestError::Dir { dir: dir.clone(), cause })?;
         // The spool first: its lock keeps a second ingest away from everything else in the folder.
-        let spool = Spool::open(&spool_dir(dir), config.spool)?;
+        let spool = Spool::open_with(&spool_dir(dir), config.spool, config.faults.clone())?;
         let mut gate = Gate::new(config.gate, Pseudonyms::load_or_create(dir)?);
         remember_newest(&mut gate, &spool_dir(dir), config.gate.duplicates_max)?;
-        let dead_letters = DeadLetters::open(&dead_letter_dir(dir), config.dead_letters)?;
+        let dead_letters = DeadLetters::open_with(&dead_letter_dir(dir), config.dead_letters, config.faults.clone())?;
         let metrics = Metrics::new(registry).map_err(IngestError::Metrics)?;
         let stop = CancellationToken::new();
         let stores = (gate, spool, dead_letters);
         let ready = Ready::default();
-        let (writer, handle) = Writer::new(config.writer, stores, (metrics, ready.clone()), stop.clone());
+        let (writer, handle) =
+            Writer::new(config.writer, stores, (metrics, ready.clone()), (stop.clone(), config.faults));
         let runtime = Builder::new_current_thread().enable_time().build().map_err(IngestError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("ingest-writer".to_owned())

@@ -11,33 +11,56 @@
 //! thrown away. What was not acknowledged, the broker sends again.
 
 mod epoch;
+mod link;
+mod presence;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::ready::Part;
-use crate::server::received_ms;
 use crate::writer::{Ack, Incoming, WriterHandle};
 pub use epoch::BrokerAck;
 use epoch::Epoch;
+use link::{Heard, Link, Message};
+use presence::Presence;
+
+/// Versions of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 3.1.1. It has no words for how many messages may be in flight, how large they may be, and for how long a
+    /// session is kept: the broker's own settings hold, and a message may have the 256 MiB of the standard.
+    V4,
+    V5,
+}
 
 /// Where the broker is, and the bounds of the session with it.
 #[derive(Clone, Debug)]
 pub struct SubscribeConfig {
     pub host: String,
     pub port: u16,
+    pub version: Version,
+    /// Certificates, if the broker is to be reached by TLS.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Never to be used by two clients at once: the broker keeps the session under it.
     pub client_id: String,
+    /// Connections; more than one are numbered behind the client id, and need a shared group.
+    pub connections: usize,
+    /// The group of a shared subscription: the broker gives each message to one of its members. The standard
+    /// promises no order over several members.
+    pub share: Option<String>,
+    /// Whether the receive clock that a message carries is believed: anybody who may publish at the broker can
+    /// set it.
+    pub believe_received: bool,
     /// User name and password, if the broker wants them.
     pub login: Option<(String, String)>,
     pub filters: Vec<String>,
+    /// A link that is dead is noticed after twice as long.
     pub keep_alive: Duration,
     /// How long the broker keeps the session while we are away.
     pub session_expiry: Duration,
@@ -59,15 +82,20 @@ impl SubscribeConfig {
         Self {
             host: host.into(),
             port,
+            version: Version::V5,
+            tls: None,
+            connections: 1,
+            share: None,
+            believe_received: false,
             client_id: "arterial-ingest".to_owned(),
             login: None,
             filters: vec![events::Topic::FILTER.to_owned(), "/hfp/v2/#".to_owned()],
-            keep_alive: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(10),
             session_expiry: Duration::from_secs(86_400),
             receive_maximum: 8_192,
             packet_bytes_max: (1 << 20) + (128 << 10),
             retry_min: Duration::from_millis(100),
-            retry_max: Duration::from_secs(10),
+            retry_max: Duration::from_secs(5),
             close_wait: Duration::from_secs(5),
         }
     }
@@ -77,9 +105,11 @@ impl SubscribeConfig {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
-    Connection(#[from] Box<ConnectionError>),
-    #[error("the broker refuses to subscribe us to `{filter}`: {code:?}")]
-    Refused { filter: String, code: SubscribeReasonCode },
+    Connection4(#[from] Box<rumqttc::ConnectionError>),
+    #[error("{0}")]
+    Connection5(#[from] Box<v5::ConnectionError>),
+    #[error("the broker refuses to subscribe us to `{filter}`: {reason}")]
+    Refused { filter: String, reason: String },
     #[error("the broker answers our subscription for {expected} filters with {found} codes")]
     Codes { expected: usize, found: usize },
     #[error("an acknowledgement found no room in the client's queue")]
@@ -89,50 +119,29 @@ enum Failure {
 /// Receives from the broker until `shutdown`, connecting again as often as it takes. Whether the broker is there
 /// is in `/ready`, in `arterial_ingest_mqtt_connected`, and one line of the log for every change.
 pub async fn run(config: SubscribeConfig, writer: WriterHandle, shutdown: CancellationToken) {
-    // All acknowledgements fit at once, with the subscription, a ping and a goodbye.
-    let requests = usize::from(config.receive_maximum) + 16;
-    let (client, events) = AsyncClient::new(options(&config), requests);
-    let epoch = Epoch::new(client.clone(), writer.metrics().mqtt_stale_acks.clone());
-    let mut subscriber = Subscriber { config, writer, client, events, epoch, subscribed: false, pause: Duration::ZERO };
-    subscriber.away("not connected yet");
-    loop {
-        let failure = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            failure = subscriber.receive() => failure,
-        };
-        let Err(failure) = failure else { break };
-        subscriber.lost(&failure);
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            () = sleep(subscriber.next_pause()) => {}
+    let presence = Arc::new(Presence::new(&config, writer.clone()));
+    let mut connections = JoinSet::new();
+    for number in 0..config.connections.max(1) {
+        let subscriber = Subscriber::new(config.clone(), number, writer.clone(), Arc::clone(&presence));
+        connections.spawn(subscriber.run(shutdown.clone()));
+    }
+    while let Some(ended) = connections.join_next().await {
+        if let Err(panicked) = ended {
+            tracing::error!(%panicked, "a connection to the broker ended by a bug: please report it");
+            presence.away(0, "a connection ended by a bug: restart ingest, and report it".to_owned());
         }
     }
-    subscriber.leave().await;
-}
-
-fn options(config: &SubscribeConfig) -> MqttOptions {
-    let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
-    options
-        .set_manual_acks(true)
-        .set_clean_start(false)
-        .set_keep_alive(config.keep_alive)
-        .set_session_expiry_interval(u32::try_from(config.session_expiry.as_secs()).ok())
-        .set_receive_maximum(Some(config.receive_maximum.max(1)))
-        .set_max_packet_size(Some(config.packet_bytes_max));
-    if let Some((user, password)) = &config.login {
-        options.set_credentials(user, password);
-    }
-    options
 }
 
 struct Subscriber {
     config: SubscribeConfig,
+    number: usize,
+    /// With the group of a shared subscription, if there is one.
+    filters: Vec<String>,
     writer: WriterHandle,
-    client: AsyncClient,
-    events: EventLoop,
+    link: Link,
     epoch: Epoch,
+    presence: Arc<Presence>,
     /// Whether the broker has confirmed our filters since this process began: an older session may have others.
     subscribed: bool,
     pause: Duration,
@@ -142,111 +151,107 @@ struct Subscriber {
 const GROUP_MAX: usize = 256;
 
 impl Subscriber {
+    fn new(config: SubscribeConfig, number: usize, writer: WriterHandle, presence: Arc<Presence>) -> Self {
+        let client_id = match config.connections {
+            0 | 1 => config.client_id.clone(),
+            _ => format!("{}-{number}", config.client_id),
+        };
+        let shared = |filter: &String| match &config.share {
+            Some(group) => format!("$share/{group}/{filter}"),
+            None => filter.clone(),
+        };
+        let filters = config.filters.iter().map(shared).collect();
+        let link = Link::new(&config, &client_id);
+        let epoch = Epoch::new(link.acker(), writer.metrics().mqtt_stale_acks.clone(), writer.faults());
+        let pause = Duration::ZERO;
+        Self { config, number, filters, writer, link, epoch, presence, subscribed: false, pause }
+    }
+
+    async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let failure = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                failure = self.receive() => failure,
+            };
+            let Err(failure) = failure else { break };
+            self.lost(&failure);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                () = sleep(self.next_pause()) => {}
+            }
+        }
+        self.leave().await;
+    }
+
     /// Connects and receives until something fails, or the writer has stopped.
     async fn receive(&mut self) -> Result<(), Failure> {
         loop {
             if self.epoch.is_broken() {
                 return Err(Failure::AckQueue);
             }
-            match self.events.poll().await.map_err(Box::new)? {
-                Event::Incoming(Packet::ConnAck(connack)) => {
-                    if self.subscribed && connack.session_present {
-                        self.there();
-                    } else {
-                        self.subscribe();
+            match self.link.poll().await? {
+                Heard::Connected { session_present } if self.subscribed && session_present => self.there(),
+                Heard::Connected { .. } => {
+                    if !self.link.subscribe(&self.filters) {
+                        return Err(Failure::AckQueue);
                     }
                 }
-                Event::Incoming(Packet::SubAck(suback)) => {
-                    self.check(&suback.return_codes)?;
+                Heard::Granted(codes) => {
+                    self.check(codes)?;
                     self.subscribed = true;
                     self.there();
                 }
-                Event::Incoming(Packet::Publish(publish)) => {
-                    let group = self.group(publish);
+                Heard::Message(message) => {
+                    let group = self.group(message);
                     if self.writer.send(group).await.is_err() {
                         return Ok(());
                     }
                 }
-                // Pings, our own acknowledgements and whatever else keeps the connection going.
-                Event::Incoming(_) | Event::Outgoing(_) => {}
+                Heard::SaidGoodbye | Heard::Other => {}
             }
         }
     }
 
     /// A message, and those that the library has read together with it.
-    fn group(&mut self, first: Publish) -> Vec<Incoming> {
+    fn group(&mut self, first: Message) -> Vec<Incoming> {
         let received = clock::now();
         let mut group = vec![self.incoming(first, received)];
         while group.len() < GROUP_MAX {
-            match self.events.state.events.pop_front() {
-                Some(Event::Incoming(Packet::Publish(publish))) => group.push(self.incoming(publish, received)),
-                Some(other) => {
-                    self.events.state.events.push_front(other);
-                    break;
-                }
-                None => break,
-            }
+            let Some(message) = self.link.at_hand() else { break };
+            group.push(self.incoming(message, received));
         }
         group
     }
 
-    fn incoming(&self, publish: Publish, received: events::TimeMs) -> Incoming {
-        let ack = match publish.qos {
-            QoS::AtMostOnce => Ack::None,
-            QoS::AtLeastOnce | QoS::ExactlyOnce => Ack::Broker(self.epoch.ack(&publish)),
-        };
-        let properties = publish.properties.as_ref();
-        let received = properties.and_then(|p| received_ms(&p.user_properties)).unwrap_or(received);
-        // A topic that is not UTF-8 breaks the standard; it is kept readable in its dead letter.
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        Incoming { topic, payload: publish.payload, received, ack }
+    fn incoming(&self, message: Message, received: events::TimeMs) -> Incoming {
+        let ack = message.receipt.map_or(Ack::None, |receipt| Ack::Broker(self.epoch.ack(receipt)));
+        let carried = message.received.filter(|_| self.config.believe_received);
+        Incoming { topic: message.topic, payload: message.payload, received: carried.unwrap_or(received), ack }
     }
 
-    fn subscribe(&self) {
-        let filters = self.config.filters.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-        if let Err(cause) = self.client.try_subscribe_many(filters) {
-            // The codes that never come keep us "away"; the queue is emptied by the next connection.
-            tracing::error!(%cause, "cannot ask for the subscription");
+    fn check(&self, codes: Vec<Result<(), String>>) -> Result<(), Failure> {
+        if codes.len() != self.filters.len() {
+            return Err(Failure::Codes { expected: self.filters.len(), found: codes.len() });
         }
-    }
-
-    fn check(&self, codes: &[SubscribeReasonCode]) -> Result<(), Failure> {
-        let filters = &self.config.filters;
-        if codes.len() != filters.len() {
-            return Err(Failure::Codes { expected: filters.len(), found: codes.len() });
-        }
-        for (filter, code) in filters.iter().zip(codes) {
-            match code {
-                SubscribeReasonCode::Success(_) => {}
-                code => return Err(Failure::Refused { filter: filter.clone(), code: *code }),
-            }
-        }
-        Ok(())
+        let mut answers = self.filters.iter().zip(codes);
+        let refused = answers.find_map(|(filter, code)| Some((filter.clone(), code.err()?)));
+        refused.map_or(Ok(()), |(filter, reason)| Err(Failure::Refused { filter, reason }))
     }
 
     fn there(&mut self) {
         self.pause = Duration::ZERO;
-        self.writer.metrics().mqtt_connected.set(1);
-        if self.writer.ready().works(Part::Broker) {
-            tracing::info!(host = self.config.host, port = self.config.port, "connected to the broker and subscribed");
-        }
-    }
-
-    fn away(&self, why: &str) -> bool {
-        self.writer.metrics().mqtt_connected.set(0);
-        let (host, port) = (&self.config.host, self.config.port);
-        self.writer.ready().fails(Part::Broker, format!("the broker at {host}:{port} is away: {why}"))
+        self.presence.there(self.number);
     }
 
     fn lost(&mut self, failure: &Failure) {
-        self.epoch.end(&mut self.events);
+        self.epoch.end(&mut self.link);
         if matches!(failure, Failure::Refused { .. } | Failure::Codes { .. }) {
             self.subscribed = false;
         }
         self.writer.metrics().mqtt_failures.inc();
-        if self.away(&failure.to_string()) {
-            tracing::warn!(host = self.config.host, port = self.config.port, %failure, "the broker is away");
-        }
+        self.presence.away(self.number, failure.to_string());
     }
 
     /// Doubles up to the longest; random between half and all of it, so that many clients do not come at once.
@@ -258,21 +263,21 @@ impl Subscriber {
 
     /// Sends the acknowledgements of what was handed over, then says goodbye; the broker keeps the session.
     async fn leave(&mut self) {
-        self.writer.metrics().mqtt_connected.set(0);
+        self.presence.leaves();
         let deadline = Instant::now() + self.config.close_wait;
         let mut said = false;
         loop {
             if !said && self.epoch.outstanding() == 0 {
                 said = true;
-                if self.client.try_disconnect().is_err() {
+                if !self.link.disconnect() {
                     return;
                 }
             }
             // Messages that come now are not taken: unacknowledged, they stay with the broker. Short turns, since
             // an acknowledgement that is released elsewhere is noticed only between two polls.
             let turn = deadline.min(Instant::now() + Duration::from_millis(20));
-            match timeout_at(turn, self.events.poll()).await {
-                Ok(Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) | Err(_)) => return,
+            match timeout_at(turn, self.link.poll()).await {
+                Ok(Ok(Heard::SaidGoodbye) | Err(_)) => return,
                 Ok(Ok(_)) => {}
                 Err(_) if Instant::now() >= deadline => return,
                 Err(_) => {}

@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::decode::Decoder;
+use crate::faults::{Faults, Guard};
 use crate::gate::{Fates, Gate};
 use crate::metrics::Metrics;
+use crate::rate_limit::{RateConfig, RateLimit};
 use crate::ready::Ready;
 use crate::spool::Spool;
 use crate::subscribe::BrokerAck;
@@ -43,6 +45,8 @@ pub struct WriterConfig {
     pub retry_min: Duration,
     /// Longest pause after failed writes.
     pub retry_max: Duration,
+    /// How much one source may send.
+    pub rate: RateConfig,
 }
 
 impl Default for WriterConfig {
@@ -53,6 +57,7 @@ impl Default for WriterConfig {
             queue_bytes_max: 64 << 20,
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_secs(2),
+            rate: RateConfig::default(),
         }
     }
 }
@@ -102,19 +107,23 @@ pub struct WriterHandle {
     receiving: Arc<Mutex<Receiving>>,
     /// As it is before the first message, for connections to have their own.
     fresh: Arc<dyn Fn() -> Decoder + Send + Sync>,
+    /// One for all connections, since a source may have several; `None` where there is no limit.
+    rate: Option<Arc<Mutex<RateLimit>>>,
     metrics: Metrics,
     ready: Ready,
+    faults: Faults,
 }
 
 /// Decodes messages into a parcel.
 pub(crate) struct Receiving {
     decoder: Decoder,
+    rate: Option<Arc<Mutex<RateLimit>>>,
     refused: Vec<Refused>,
 }
 
 impl Receiving {
-    pub(crate) fn new(decoder: Decoder) -> Self {
-        Self { decoder, refused: Vec::new() }
+    fn new(decoder: Decoder, rate: Option<Arc<Mutex<RateLimit>>>) -> Self {
+        Self { decoder, rate, refused: Vec::new() }
     }
 
     /// Whether the message before had this topic, which then needs no checking again.
@@ -124,7 +133,26 @@ impl Receiving {
 
     /// Adds a message.
     pub(crate) fn message(&mut self, topic: &str, payload: &[u8], received: TimeMs, parcel: &mut Parcel) {
-        self.decoder.message(topic, payload, received, &mut parcel.decoded, &mut self.refused);
+        if let Some(rate) = &self.rate {
+            // Nothing can panic while this is held.
+            let limit = || rate.lock().unwrap_or_else(PoisonError::into_inner);
+            let admitted = limit().admit(topic, received);
+            match admitted {
+                Ok(()) => {
+                    let before = parcel.decoded.events();
+                    self.decoder.message(topic, payload, received, &mut parcel.decoded, &mut self.refused);
+                    limit().charge(topic, received, (parcel.decoded.events() - before).saturating_sub(1) as u64);
+                }
+                Err(too_many) => {
+                    parcel.decoded.refused[too_many.reject.reason as usize] += 1;
+                    if too_many.first {
+                        self.refused.push(Refused { reject: too_many.reject, payload: payload.to_vec() });
+                    }
+                }
+            }
+        } else {
+            self.decoder.message(topic, payload, received, &mut parcel.decoded, &mut self.refused);
+        }
         parcel.messages += 1;
         parcel.payload_bytes += payload.len();
         for refused in self.refused.drain(..) {
@@ -180,7 +208,7 @@ impl WriterHandle {
 
     /// A decoder for one connection.
     pub(crate) fn receiving(&self) -> Receiving {
-        Receiving::new((self.fresh)())
+        Receiving::new((self.fresh)(), self.rate.clone())
     }
 
     /// The metrics of this ingest.
@@ -191,6 +219,10 @@ impl WriterHandle {
     /// The readiness of this ingest.
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
     }
 }
 
@@ -204,6 +236,7 @@ pub(crate) struct Writer {
     metrics: Metrics,
     ready: Ready,
     stop: CancellationToken,
+    faults: Faults,
     /// The block that is being made durable, its fates decided.
     open: Parcel,
     /// Whether the batch, but not yet the letters, is durable: a retry must not append it twice.
@@ -223,20 +256,23 @@ impl Writer {
         config: WriterConfig,
         (gate, spool, dead_letters): (Gate, Spool, DeadLetters),
         (metrics, ready): (Metrics, Ready),
-        stop: CancellationToken,
+        (stop, faults): (CancellationToken, Faults),
     ) -> (Self, WriterHandle) {
         let inbox = Arc::new(Inbox::new(config.block_bytes_max, config.queue_bytes_max as usize));
         metrics.spool_bytes.set(i64::try_from(spool.bytes()).unwrap_or(i64::MAX));
         let fresh = gate.decoders();
+        let rate = (config.rate.events_per_s > 0).then(|| Arc::new(Mutex::new(RateLimit::new(config.rate))));
         let handle = WriterHandle {
             inbox: Arc::clone(&inbox),
-            receiving: Arc::new(Mutex::new(Receiving::new(fresh()))),
+            receiving: Arc::new(Mutex::new(Receiving::new(fresh(), rate.clone()))),
             fresh: Arc::new(fresh),
+            rate,
             metrics: metrics.clone(),
             ready: ready.clone(),
+            faults: faults.clone(),
         };
         let (open, batch_done) = (Parcel::default(), false);
-        (Self { config, gate, spool, dead_letters, inbox, metrics, ready, stop, open, batch_done }, handle)
+        (Self { config, gate, spool, dead_letters, inbox, metrics, ready, stop, faults, open, batch_done }, handle)
     }
 
     /// Runs until stopped, then writes what was handed over before.
@@ -267,6 +303,9 @@ impl Writer {
         // Whether it is full or old by now is all the same.
         let _elapsed = timeout(self.config.block_wait, self.inbox.until_block()).await;
         self.inbox.take(&mut self.open);
+        if self.faults.leave_out(Guard::SyncBeforeAck) {
+            self.acknowledge();
+        }
         self.gate.admit(&mut self.open.decoded);
         let durable = self.commit().await;
         begun.observe_duration();

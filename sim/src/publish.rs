@@ -28,7 +28,7 @@ pub const RECEIVED_MS: &str = "received-ms";
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
 /// Where and how to publish.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PublishConfig {
     pub host: String,
     pub port: u16,
@@ -36,6 +36,8 @@ pub struct PublishConfig {
     pub client_id: String,
     /// Name and password.
     pub credentials: Option<(String, String)>,
+    /// Certificates, if the server is to be reached by TLS.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
     /// How long [`Publisher::connect`] tries.
     pub connect_within: Duration,
     /// How long a lost server is waited for before the publisher gives up.
@@ -56,6 +58,7 @@ impl PublishConfig {
             port,
             client_id: client_id.into(),
             credentials: None,
+            tls: None,
             connect_within: Duration::from_secs(10),
             away_max: Duration::from_secs(300),
             in_flight_max: 100,

@@ -17,6 +17,10 @@ pub enum Close {
     Version,
     /// An empty client id where version 3.1.1 does not allow one.
     ClientId,
+    /// TLS was not agreed upon: no TLS, another authority, no client certificate.
+    Tls,
+    /// No account, or not its password.
+    Login,
     /// Too many connections.
     Busy,
     Malformed,
@@ -27,6 +31,10 @@ pub enum Close {
     Topic,
     /// A packet that a client never sends at this place.
     Unexpected,
+    /// A message for a source that the account may not speak for.
+    NotAllowed,
+    /// A packet that was begun and did not come to its end in time.
+    SlowPacket,
     /// Longer silent than one and a half keep-alive intervals.
     KeepAlive,
     /// Another connection came with the same client id.
@@ -37,18 +45,22 @@ pub enum Close {
 
 impl Close {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Disconnected,
         Self::Network,
         Self::NoConnect,
         Self::Version,
         Self::ClientId,
+        Self::Tls,
+        Self::Login,
         Self::Busy,
         Self::Malformed,
         Self::TooLarge,
         Self::QosNotSupported,
         Self::Topic,
         Self::Unexpected,
+        Self::NotAllowed,
+        Self::SlowPacket,
         Self::KeepAlive,
         Self::TakenOver,
         Self::Shutdown,
@@ -62,12 +74,16 @@ impl Close {
             Self::NoConnect => "no_connect",
             Self::Version => "version",
             Self::ClientId => "client_id",
+            Self::Tls => "tls",
+            Self::Login => "login",
             Self::Busy => "busy",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::QosNotSupported => "qos_not_supported",
             Self::Topic => "topic",
             Self::Unexpected => "unexpected",
+            Self::NotAllowed => "not_allowed",
+            Self::SlowPacket => "slow_packet",
             Self::KeepAlive => "keep_alive",
             Self::TakenOver => "taken_over",
             Self::Shutdown => "shutdown",
@@ -77,12 +93,21 @@ impl Close {
     /// What a version 5 client is told; `None` when there is nobody to tell, or nothing to say.
     pub(super) fn code(self) -> Option<DisconnectReasonCode> {
         match self {
-            Self::Disconnected | Self::Network | Self::NoConnect | Self::Version | Self::ClientId | Self::Busy => None,
+            Self::Disconnected
+            | Self::Network
+            | Self::NoConnect
+            | Self::Version
+            | Self::ClientId
+            | Self::Tls
+            | Self::Login
+            | Self::Busy => None,
             Self::Malformed => Some(DisconnectReasonCode::MalformedPacket),
             Self::TooLarge => Some(DisconnectReasonCode::PacketTooLarge),
             Self::QosNotSupported => Some(DisconnectReasonCode::QoSNotSupported),
             Self::Topic => Some(DisconnectReasonCode::TopicNameInvalid),
             Self::Unexpected => Some(DisconnectReasonCode::ProtocolError),
+            Self::NotAllowed => Some(DisconnectReasonCode::NotAuthorized),
+            Self::SlowPacket => Some(DisconnectReasonCode::MaximumConnectTime),
             Self::KeepAlive => Some(DisconnectReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(DisconnectReasonCode::SessionTakenOver),
             Self::Shutdown => Some(DisconnectReasonCode::ServerShuttingDown),

@@ -12,9 +12,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use events::TimeMs;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Endpoint;
@@ -23,6 +25,7 @@ use super::outbox::Outbox;
 use super::packet::{self, Hello, Packet, Plain, Version};
 use super::tap::Tap;
 use crate::clock;
+use crate::credentials::Rights;
 use crate::writer::{Parcel, Receiving, Stopped};
 
 /// Bytes that are read at once. The memory for them belongs to the thread, not to the connection: it is used between
@@ -53,11 +56,40 @@ pub(super) async fn run(stream: TcpStream, endpoint: Arc<Endpoint>, shutdown: Ca
 }
 
 async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: CancellationToken, others: usize) -> Close {
-    if let Err(cause) = stream.set_nodelay(true) {
-        tracing::debug!(%cause, "a new connection is already gone");
-        return Close::Network;
+    let peer = match stream.set_nodelay(true).and_then(|()| stream.peer_addr()) {
+        Ok(peer) => peer,
+        Err(cause) => {
+            tracing::debug!(%cause, "a new connection is already gone");
+            return Close::Network;
+        }
+    };
+    let from_here = peer.ip().to_canonical().is_loopback();
+    match endpoint.door.tls.clone() {
+        None => converse(stream.into_split(), endpoint, shutdown, (from_here, others)).await,
+        Some(tls) => match timeout(endpoint.config.connect_wait, TlsAcceptor::from(tls).accept(stream)).await {
+            // Boxed, so that a connection without TLS does not pay for its size.
+            Ok(Ok(stream)) => {
+                Box::pin(converse(tokio::io::split(stream), endpoint, shutdown, (from_here, others))).await
+            }
+            Ok(Err(cause)) => {
+                tracing::debug!(%cause, %peer, "TLS was not agreed upon");
+                Close::Tls
+            }
+            Err(_) => Close::NoConnect,
+        },
     }
-    let (socket, out) = stream.into_split();
+}
+
+async fn converse<R, W>(
+    (socket, out): (R, W),
+    endpoint: &Arc<Endpoint>,
+    shutdown: CancellationToken,
+    (from_here, others): (bool, usize),
+) -> Close
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     let outbox = Arc::new(Outbox::default());
     let writing = tokio::spawn({
         let outbox = Arc::clone(&outbox);
@@ -66,8 +98,10 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
     let end = CancellationToken::new();
     let _ended = end.clone().drop_guard();
     let receiving = endpoint.writer.receiving();
-    let mut reading = Reading { socket, rest: Vec::new(), receiving, endpoint, outbox: &outbox, shutdown, end };
-    let close = match timeout(endpoint.config.connect_wait, reading.hello()).await {
+    let rights = Arc::new(Rights::all(false));
+    let (rest, unfinished) = (Vec::new(), None);
+    let mut reading = Reading { socket, rest, unfinished, rights, receiving, endpoint, outbox: &outbox, shutdown, end };
+    let close = match timeout(endpoint.config.connect_wait, reading.hello(from_here)).await {
         Err(_) | Ok(Err((None, _))) => Close::NoConnect,
         Ok(Err((Some(version), close))) => {
             outbox.push(|out| out.extend_from_slice(&packet::refusal(version, close)));
@@ -92,6 +126,9 @@ struct Reading<'a, R> {
     socket: R,
     /// The beginning of a packet whose end has not come yet.
     rest: Vec<u8>,
+    /// Room for what `rest` holds beyond [`READ_BYTES`].
+    unfinished: Option<OwnedSemaphorePermit>,
+    rights: Arc<Rights>,
     receiving: Receiving,
     endpoint: &'a Endpoint,
     outbox: &'a Arc<Outbox>,
@@ -113,7 +150,7 @@ struct Progress {
 
 impl<R: AsyncRead + Unpin> Reading<'_, R> {
     /// The first packet; the version in an error is that in which the client is told.
-    async fn hello(&mut self) -> Result<Hello, (Option<Version>, Close)> {
+    async fn hello(&mut self, from_here: bool) -> Result<Hello, (Option<Version>, Close)> {
         loop {
             match packet::frame(&self.rest, self.endpoint.config.packet_bytes_max) {
                 Ok(Some(whole)) => {
@@ -123,7 +160,13 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
                         Ok(hello) if hello.client_id.is_empty() && hello.version == Version::V4 && !hello.clean => {
                             Err((Some(Version::V4), Close::ClientId))
                         }
-                        Ok(hello) => Ok(hello),
+                        Ok(mut hello) => match self.endpoint.door.rights(from_here, hello.login.take()).await {
+                            Some(rights) => {
+                                self.rights = rights;
+                                Ok(hello)
+                            }
+                            None => Err((Some(hello.version), Close::Login)),
+                        },
                         // Version 3.1.1 is what every client understands at this point.
                         Err(Close::Version) => Err((Some(Version::V4), Close::Version)),
                         Err(close) => Err((None, close)),
@@ -172,7 +215,9 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
         let mut shutdown = pin!(shutdown.cancelled());
         let mut end = pin!(end.cancelled());
         let mut deadline = Instant::now() + silence;
-        let mut silent = pin!(sleep_until(deadline));
+        // When the oldest unfinished packet has to be whole.
+        let mut packet_end = None;
+        let mut alarm = pin!(sleep_until(deadline));
         let mut progress = self.begin(version, &mut tap);
         loop {
             // Also what came before a bad packet is handed over: it was received.
@@ -195,25 +240,41 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
             // Counted from here: while we did not read, the client could not show that it lives.
             if progress.used > 0 {
                 deadline = Instant::now() + silence;
+                packet_end = None;
+            }
+            if !self.rest.is_empty() {
+                packet_end.get_or_insert_with(|| Instant::now() + self.endpoint.config.packet_wait);
+            }
+            let patience = packet_end.map_or(deadline, |end| end.min(deadline));
+            if patience < alarm.deadline() {
+                alarm.as_mut().reset(patience);
             }
             progress = tokio::select! {
                 biased;
                 () = &mut shutdown => return Close::Shutdown,
                 () = &mut end => return Close::TakenOver,
-                read = poll_fn(|context| self.poll_read(context, version, &mut tap)) => match read {
+                read = self.read(version, &mut tap) => match read {
                     Ok(progress) => progress,
                     Err(_) => return Close::Network,
                 },
-                () = &mut silent => {
-                    // The alarm is moved only when it rings, not for every packet.
-                    if deadline <= Instant::now() {
-                        return Close::KeepAlive;
+                () = &mut alarm => {
+                    // The alarm is moved only when it rings, or has to ring sooner, not for every packet.
+                    if patience <= Instant::now() {
+                        return if patience < deadline { Close::SlowPacket } else { Close::KeepAlive };
                     }
-                    silent.as_mut().reset(deadline);
+                    alarm.as_mut().reset(patience);
                     Progress::default()
                 }
             };
         }
+    }
+
+    /// Reads, once there is room for an unfinished packet.
+    async fn read(&mut self, version: Version, tap: &mut Tap) -> io::Result<Progress> {
+        if self.rest.len() > READ_BYTES || self.unfinished.is_some() {
+            self.make_room().await?;
+        }
+        poll_fn(|context| self.poll_read(context, version, tap)).await
     }
 
     /// Takes apart what came together with the hello.
@@ -276,7 +337,7 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
             let frame = &rest[..whole];
             match packet::plain(version, frame) {
                 Some(Plain { topic, id, payload }) if self.receiving.knows(topic) => {
-                    // It was text the last time.
+                    // It was text the last time, and allowed.
                     let topic = str::from_utf8(topic).unwrap_or_default();
                     self.publish(topic, id, payload, received, parcel);
                 }
@@ -310,8 +371,9 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
         parcel: &mut Parcel,
     ) -> Result<(), Close> {
         match packet::read(version, frame)? {
+            Packet::Publish(publish) if !self.rights.allow(&publish.topic) => return Err(Close::NotAllowed),
             Packet::Publish(publish) => {
-                let received = publish.received.unwrap_or(received);
+                let received = publish.received.filter(|_| self.rights.replay).unwrap_or(received);
                 self.publish(&publish.topic, publish.id, &publish.payload, received, parcel);
             }
             Packet::Subscribe { id, filters } => {
@@ -343,5 +405,25 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
             put = self.endpoint.writer.put(parcel) => put,
             () = out_of_patience => Err(Stopped),
         }
+    }
+
+    /// Waits for room for an unfinished packet, if it has become a large one, and gives back what is not needed.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.rest.len() <= READ_BYTES {
+            self.unfinished = None;
+            return Ok(());
+        }
+        let held = self.unfinished.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        // No more than there is in all: a packet that needs everything still gets it.
+        let most = self.endpoint.config.unfinished_bytes_max as usize;
+        let wanted = self.rest.len().min(most).saturating_sub(held);
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.endpoint.unfinished).acquire_many_owned(wanted).await;
+        let more = more.map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        match &mut self.unfinished {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
     }
 }

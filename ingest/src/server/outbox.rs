@@ -137,6 +137,7 @@ impl Outbox {
                 continue;
             }
             socket.write_all(&writing).await?;
+            socket.flush().await?;
             writing.clear();
             if writing.capacity() > KEPT_BYTES_MAX {
                 writing = BytesMut::new();

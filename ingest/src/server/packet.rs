@@ -49,6 +49,8 @@ pub(super) struct Hello {
     pub(super) client_id: String,
     pub(super) keep_alive_s: u16,
     pub(super) clean: bool,
+    /// Name and password.
+    pub(super) login: Option<(String, String)>,
 }
 
 /// Length of the packet at the beginning of `bytes`, if all of it is there.
@@ -128,15 +130,17 @@ pub(super) fn hello(frame: &[u8]) -> Result<Hello, Close> {
                 client_id: connect.client_id,
                 keep_alive_s: connect.keep_alive,
                 clean: connect.clean_session,
+                login: connect.login.map(|login| (login.username, login.password)),
             }),
             _ => Err(Close::Malformed),
         },
         5 => match v5::Packet::read(&mut frame, None) {
-            Ok(v5::Packet::Connect(connect, _, _)) => Ok(Hello {
+            Ok(v5::Packet::Connect(connect, _, login)) => Ok(Hello {
                 version: Version::V5,
                 client_id: connect.client_id,
                 keep_alive_s: connect.keep_alive,
                 clean: connect.clean_start,
+                login: login.map(|login| (login.username, login.password)),
             }),
             _ => Err(Close::Malformed),
         },
@@ -277,6 +281,7 @@ pub(super) fn refusal(version: Version, close: Close) -> BytesMut {
     let (v4, v5) = match close {
         Close::Version => (1, 0x84),
         Close::ClientId => (2, 0x85),
+        Close::Login => (4, 0x86),
         _ => (3, 0x89),
     };
     match version {

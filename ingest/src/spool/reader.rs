@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, HEAD_BYTES, Head, MAGIC, PAYLOAD_BYTES_MAX};
+use super::recover::is_unfinished_magic;
 use super::{BlockNumber, SpoolError, list};
 use crate::batch::{self, Batch};
 
@@ -113,7 +114,8 @@ impl Reader {
         let mut magic = [0; MAGIC.len()];
         if len >= magic.len() as u64 {
             current.file.read_exact_at(&mut magic, 0).map_err(|cause| SpoolError::io("read", &current.path, cause))?;
-            if magic != *MAGIC {
+            // One that was only begun has no block yet; ingest begins it again.
+            if magic != *MAGIC && !is_unfinished_magic(&magic) {
                 return Err(SpoolError::NotASpool { path: current.path });
             }
         }

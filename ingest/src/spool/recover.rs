@@ -20,8 +20,8 @@ pub(super) enum Found {
 
 /// Reads the whole file that begins with block `first`.
 pub(super) fn scan(bytes: &[u8], first: BlockNumber) -> Found {
-    if bytes.len() < MAGIC.len() {
-        return if MAGIC.starts_with(bytes) { Found::Good { bytes: 0, next: first } } else { Found::Foreign };
+    if is_unfinished_magic(bytes) {
+        return Found::Good { bytes: 0, next: first };
     }
     if !bytes.starts_with(MAGIC) {
         return Found::Foreign;
@@ -35,6 +35,13 @@ pub(super) fn scan(bytes: &[u8], first: BlockNumber) -> Found {
         return Found::Damaged { offset: at as u64, number: next };
     }
     Found::Good { bytes: at as u64, next }
+}
+
+/// Whether a file was begun and nothing more: a loss of power leaves zeros where the length was durable before the
+/// bytes were. Blocks come only after the name of the format was synced.
+pub(super) fn is_unfinished_magic(bytes: &[u8]) -> bool {
+    let written = bytes.iter().zip(MAGIC).take_while(|(found, wanted)| found == wanted).count();
+    written < MAGIC.len() && bytes.len() <= MAGIC.len() && bytes[written..].iter().all(|byte| *byte == 0)
 }
 
 /// Length of the good block `number` at the beginning of `bytes`, if there is one.

@@ -92,6 +92,20 @@ proptest! {
 }
 
 #[test]
+fn a_file_that_was_only_begun_is_begun_again() {
+    for written in 0..MAGIC.len() {
+        for zeros in 0..=MAGIC.len() - written {
+            let torn = [&MAGIC[..written], &vec![0; zeros]].concat();
+            assert_eq!(scan(&torn, BlockNumber(7)), Found::Good { bytes: 0, next: BlockNumber(7) }, "{torn:?}");
+        }
+    }
+    for strange in [&b"something else"[..], b"arterial spool 2", b"arterial spool 1 ", &[0; 17], b"arterial\0x"] {
+        let begun = strange.starts_with(MAGIC);
+        assert_eq!(scan(strange, BlockNumber(7)) == Found::Foreign, !begun, "{strange:?}");
+    }
+}
+
+#[test]
 fn damage_with_good_blocks_behind_it_is_an_error_and_not_cut() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(dir.path(), SpoolConfig::default()).unwrap();

@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntCounter;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Publish;
-use rumqttc::v5::{AsyncClient, EventLoop};
+
+use super::link::{Acker, Link, Receipt};
+use crate::faults::{Faults, Guard};
 
 /// The connections that there were, counted; clones are the same.
 #[derive(Clone)]
@@ -17,8 +17,10 @@ pub(super) struct Epoch {
 
 struct Shared {
     state: Mutex<State>,
-    client: AsyncClient,
+    acker: Acker,
     stale: IntCounter,
+    /// A test left the guard out.
+    unguarded: bool,
 }
 
 #[derive(Default)]
@@ -35,35 +37,32 @@ struct State {
 pub struct BrokerAck {
     shared: Arc<Shared>,
     epoch: u64,
-    qos: QoS,
-    id: u16,
+    receipt: Receipt,
     released: bool,
 }
 
 impl Epoch {
-    pub(super) fn new(client: AsyncClient, stale: IntCounter) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::default(), client, stale }) }
+    pub(super) fn new(acker: Acker, stale: IntCounter, faults: &Faults) -> Self {
+        let unguarded = faults.leave_out(Guard::Epoch);
+        Self { shared: Arc::new(Shared { state: Mutex::default(), acker, stale, unguarded }) }
     }
 
     /// The acknowledgement of a message that came on the present connection.
-    pub(super) fn ack(&self, publish: &Publish) -> BrokerAck {
+    pub(super) fn ack(&self, receipt: Receipt) -> BrokerAck {
         let mut state = self.shared.lock();
         state.outstanding += 1;
-        BrokerAck {
-            shared: Arc::clone(&self.shared),
-            epoch: state.epoch,
-            qos: publish.qos,
-            id: publish.pkid,
-            released: false,
-        }
+        BrokerAck { shared: Arc::clone(&self.shared), epoch: state.epoch, receipt, released: false }
     }
 
     /// The connection has ended: everything that is left of it is thrown away.
-    pub(super) fn end(&self, events: &mut EventLoop) {
+    pub(super) fn end(&self, link: &mut Link) {
         let mut state = self.shared.lock();
+        if self.shared.unguarded {
+            state.broken = false;
+            return;
+        }
         *state = State { epoch: state.epoch + 1, ..State::default() };
-        events.state.events.clear();
-        events.clean();
+        link.forget();
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -86,11 +85,10 @@ impl BrokerAck {
             return;
         }
         state.outstanding -= 1;
-        let publish = Publish { qos: self.qos, pkid: self.id, ..Publish::default() };
         // Under the lock: between the check and this, no new connection can begin.
-        if let Err(cause) = shared.client.try_ack(&publish) {
+        if !shared.acker.ack(self.receipt) {
             state.broken = true;
-            tracing::error!(%cause, "an acknowledgement could not be sent; connecting anew");
+            tracing::error!("the client has no room for an acknowledgement; connecting anew");
         }
     }
 }

@@ -44,6 +44,13 @@ impl Writer {
 
     /// Tells everybody, and empties the block.
     fn release(&mut self) {
+        self.acknowledge();
+        let open = &mut self.open;
+        (open.messages, open.payload_bytes, open.letter_bytes) = (0, 0, 0);
+    }
+
+    /// Tells everybody.
+    pub(super) fn acknowledge(&mut self) {
         let open = &mut self.open;
         open.acks.drain(..).for_each(super::Ack::release);
         let mut ids = &open.ids[..];
@@ -53,7 +60,6 @@ impl Writer {
             outbox.acknowledge(own);
         }
         open.ids.clear();
-        (open.messages, open.payload_bytes, open.letter_bytes) = (0, 0, 0);
     }
 
     fn attempt(&mut self) -> Result<(), SpoolError> {

@@ -17,35 +17,63 @@ const MESSAGES: i64 = 20_000;
 /// Unacknowledged messages of the publisher.
 const WINDOW: usize = 500;
 
-struct Mosquitto {
+/// A broker with its sessions in a folder of its own.
+pub(crate) struct Mosquitto {
     child: Child,
+    dir: tempfile::TempDir,
+    address: SocketAddr,
 }
 
 impl Mosquitto {
     /// Starts it and waits until it answers.
-    fn start(dir: &Path, address: SocketAddr) -> Self {
-        let config = dir.join("mosquitto.conf");
+    pub(crate) fn start(address: SocketAddr) -> Self {
+        Self::start_with(address, "allow_anonymous true\n")
+    }
+
+    /// The same with more lines of configuration.
+    pub(crate) fn start_with(address: SocketAddr, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Mosquitto gives up its rights when it is started by root, and must still write its sessions.
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
-             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n",
+            "listener {} {}\npersistence true\npersistence_location {}/\nautosave_interval 1\n\
+             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n{more}",
             address.port(),
-            dir.display()
+            address.ip(),
+            dir.path().display()
         );
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(dir.path().join("mosquitto.conf"), text).unwrap();
+        Self { child: Self::spawn(dir.path(), address), dir, address }
+    }
+
+    fn spawn(dir: &Path, address: SocketAddr) -> Child {
         let found = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "mosquitto"];
         let child = found.into_iter().find_map(|program| {
-            Command::new(program).arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+            let mut command = Command::new(program);
+            command.arg("-c").arg(dir.join("mosquitto.conf")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
         });
         let child = child.expect("this test needs a real broker: `apt-get install mosquitto`");
         until("mosquitto answers", || Raw::open(address).is_ok());
-        Self { child }
+        child
     }
 
-    /// Asks it to end, so that it writes its sessions to disk, and waits.
-    fn end(mut self) {
+    /// Asks it to end, so that it writes its sessions to disk, waits, and starts it again later.
+    fn end(&mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
         self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::spawn(self.dir.path(), self.address);
+    }
+
+    /// SIGKILL, and a new process with whatever is on disk.
+    pub(crate) fn kill_and_start_again(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.start_again();
+        self
     }
 }
 
@@ -106,11 +134,9 @@ fn publish_all(address: SocketAddr, acknowledged: &dyn Fn(usize)) {
 
 #[test]
 fn nothing_is_lost_through_a_broker_that_restarts() {
-    let (broker_dir, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // Mosquitto gives up its rights when it is started by root, and must still write its sessions.
-    std::fs::set_permissions(broker_dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let mut broker = Mosquitto::start(broker_dir.path(), address);
+    let mut broker = Mosquitto::start(address);
 
     let registry = Registry::new();
     let ingest = Ingest::start(IngestConfig::new(dir.path()), &registry).unwrap();
@@ -131,7 +157,7 @@ fn nothing_is_lost_through_a_broker_that_restarts() {
     reached.recv().unwrap();
     broker.end();
     until("ingest notices", || !ingest.ready().is_ready());
-    broker = Mosquitto::start(broker_dir.path(), address);
+    broker.start_again();
     publishing.join().unwrap();
     until("everything is there", || {
         metric(&registry, "arterial_ingest_events_total{fate=\"accepted\"}") >= MESSAGES as f64

@@ -1,144 +1,17 @@
-//! Ingest as a process of its own: killed at any moment, and with a disk that has no room.
+//! A disk that has no room, a disk that fails, and what is said about it.
 //!
-//! The child is this very test binary, started again with a folder in its environment. The disk "fills up" by the
-//! kernel's own limit on the size of a process's files, which is set from outside and lifted again: the same
-//! partial write and the same error path as a full volume, without needing one.
+//! The disk "fills up" twice: by the kernel's own limit on the size of a process's files, which is set from outside
+//! and lifted again (the same partial write and the same error path as a full volume, without needing one); and,
+//! where this user may mount one, on a volume of 2 MiB in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::collections::BTreeMap;
+use std::process::Command;
 
-use ingest::server::{ServerConfig, serve};
-use ingest::{Ingest, IngestConfig};
-use prometheus::Registry;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use ingest::server::ServerConfig;
+use ingest::{Disk, Faults, IngestConfig};
 
-use crate::support::{Raw, TOPIC, payload, puback_id, publish, rows_by_time, until, value_in};
-
-const FOLDER: &str = "ARTERIAL_TEST_INGEST_FOLDER";
-
-/// Runs as the child if this process was started as one.
-fn child() -> bool {
-    let Ok(dir) = std::env::var(FOLDER) else { return false };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let registry = Registry::new();
-        let ingest = Ingest::start(IngestConfig::new(dir), &registry).unwrap();
-        let mqtt = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let http = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        eprintln!("\nlistening {} {}", mqtt.local_addr().unwrap(), http.local_addr().unwrap());
-        let pages = ingest::http::router(registry, ingest.ready());
-        tokio::spawn(async move { axum::serve(http, pages).await });
-        serve(mqtt, ingest.writer(), CancellationToken::new(), ServerConfig::default()).await.unwrap();
-    });
-    true
-}
-
-struct Process {
-    child: Child,
-    mqtt: SocketAddr,
-    http: SocketAddr,
-}
-
-impl Process {
-    /// Starts a child that runs the test `name`. A write beyond the size limit is an error to it, not its death.
-    fn start(name: &str, dir: &Path) -> Self {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
-            .arg(std::env::current_exe().unwrap())
-            .args([name, "--exact", "--nocapture"])
-            .env(FOLDER, dir)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line =
-            lines.find_map(|line| line.unwrap().strip_prefix("listening ").map(str::to_owned)).expect("it starts");
-        let (mqtt, http) = line.split_once(' ').unwrap();
-        // Its later words belong on our own standard error.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("child: {line}")));
-        Self { child, mqtt: mqtt.parse().unwrap(), http: http.parse().unwrap() }
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    fn limit_file_size(&self, bytes: &str) {
-        let done = Command::new("prlimit")
-            .args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:")])
-            .status();
-        assert!(done.is_ok_and(|s| s.success()), "this test needs `prlimit`: `apt-get install util-linux`");
-    }
-}
-
-impl Drop for Process {
-    /// SIGKILL: no goodbye of any kind.
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-#[test]
-fn kill_minus_nine_loses_nothing_acknowledged_and_counts_nothing_twice() {
-    if child() {
-        return;
-    }
-    let seed = 0x2545_F491_4F6C_DD1D_u64;
-    eprintln!("seed {seed}");
-    let mut random = seed;
-    let dir = tempfile::tempdir().unwrap();
-    let (mut acknowledged, mut unsure) = (BTreeSet::new(), BTreeSet::new());
-    let mut next = 0;
-    for round in 0..8 {
-        let process =
-            Process::start("crash::kill_minus_nine_loses_nothing_acknowledged_and_counts_nothing_twice", dir.path());
-        let mut raw = Raw::connect(process.mqtt, 4, "device", 60);
-        // What was sent and not acknowledged is sent again, then new messages.
-        let times: Vec<i64> = unsure.iter().copied().chain(next..next + 3_000).collect();
-        next += 3_000;
-        unsure.extend(&times);
-        let all: Vec<u8> =
-            times.iter().enumerate().flat_map(|(n, time)| publish(TOPIC, n as u16 + 1, &payload(*time))).collect();
-        let mut writer = raw.stream.try_clone().unwrap();
-        let sending = std::thread::spawn(move || writer.write_all(&all).is_ok());
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let last = round == 7;
-        let acks = if last { times.len() } else { 1 + (random % 2_500) as usize };
-        for _ in 0..acks {
-            let (_, body) = raw.packet().expect("an acknowledgement");
-            let time = times[usize::from(puback_id(&body)) - 1];
-            unsure.remove(&time);
-            acknowledged.insert(time);
-        }
-        drop(process);
-        sending.join().unwrap();
-        // What had left before the death still counts as acknowledged.
-        while let Ok(Some((0x40, body))) = raw.try_packet() {
-            let time = times[usize::from(puback_id(&body)) - 1];
-            unsure.remove(&time);
-            acknowledged.insert(time);
-        }
-    }
-    let rows = rows_by_time(dir.path());
-    let lost: Vec<_> = acknowledged.iter().filter(|time| !rows.contains_key(time)).collect();
-    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    let twice: BTreeMap<_, _> = rows.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(twice.is_empty(), "stored twice: {twice:?}");
-    assert_eq!(rows.len(), 8 * 3_000, "in the end everything was sent and acknowledged");
-}
+use crate::support::{Raw, Running, TOPIC, payload, puback_id, publish, rows_by_time, until, value_in};
+use crate::victim::{Setting, Victim, child, now, report};
 
 #[test]
 fn a_full_disk_holds_acknowledgements_back_says_so_and_goes_on_when_there_is_room() {
@@ -146,10 +19,8 @@ fn a_full_disk_holds_acknowledgements_back_says_so_and_goes_on_when_there_is_roo
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(
-        "crash::a_full_disk_holds_acknowledgements_back_says_so_and_goes_on_when_there_is_room",
-        dir.path(),
-    );
+    let name = "crash::a_full_disk_holds_acknowledgements_back_says_so_and_goes_on_when_there_is_room";
+    let process = Victim::start(name, dir.path(), &Setting::default());
     let mut raw = Raw::connect(process.mqtt, 4, "device", 600);
     raw.send(&publish(TOPIC, 1, &payload(1)));
     assert_eq!(puback_id(&raw.packet().unwrap().1), 1);
@@ -186,4 +57,158 @@ fn a_full_disk_holds_acknowledgements_back_says_so_and_goes_on_when_there_is_roo
     drop(process);
     let rows = rows_by_time(dir.path());
     assert_eq!(rows, BTreeMap::from([(1, 1), (2, 1), (3, 1)]));
+}
+
+/// A volume of its own, unmounted in the end.
+struct Volume(tempfile::TempDir);
+
+impl Volume {
+    fn mount(bytes: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "arterial-test"]).arg(dir.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        if !mounted {
+            eprintln!("skipped: this user may not mount a volume");
+        }
+        mounted.then(|| Self(dir))
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // Lazily: whoever still holds a file there does not keep the folder.
+        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+#[test]
+fn a_full_volume_is_waited_for_and_costs_no_message() {
+    if child() {
+        return;
+    }
+    let Some(volume) = Volume::mount("2m") else { return };
+    let ballast = volume.0.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    let name = "crash::a_full_volume_is_waited_for_and_costs_no_message";
+    let process = Victim::start(name, &volume.0.path().join("data"), &Setting::default());
+    let mut raw = Raw::connect(process.mqtt, 4, "device", 600);
+    // Dead letters keep their payload as it came: they fill the volume quickly.
+    let poison = "x".repeat(20_000);
+    let mut sent = 0u16;
+    until("the volume is full", || {
+        sent += 1;
+        raw.send(&publish(TOPIC, sent, &poison));
+        until("acknowledged or refused", || raw.has_bytes() || !process.is_ready());
+        if raw.has_bytes() {
+            assert_eq!(puback_id(&raw.packet().unwrap().1), sent);
+        }
+        !process.is_ready()
+    });
+    assert_eq!(process.metric("arterial_ingest_disk_full"), 1.0);
+    raw.send(&[0xC0, 0]);
+    assert_eq!(raw.packet().unwrap().0, 0xD0, "no acknowledgement before this answer");
+    let room = now();
+    std::fs::remove_file(&ballast).unwrap();
+    assert_eq!(puback_id(&raw.packet().unwrap().1), sent);
+    report(&format!(
+        "full volume: {sent} messages, acknowledged again {:.2} s after there was room",
+        room.elapsed().as_secs_f64()
+    ));
+    until("it is ready again", || process.is_ready());
+    assert_eq!(process.metric("arterial_ingest_dead_letters_total"), f64::from(sent));
+}
+
+#[test]
+fn a_disk_that_fails_in_any_way_costs_no_message() {
+    for disk in [Disk::Fails(5), Disk::Fails(28), Disk::SyncFails(5)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = IngestConfig::new(dir.path());
+        config.faults = Faults::planned(Disk::Works, None);
+        let faults = config.faults.clone();
+        let running = Running::start_with(dir, config, ServerConfig::default());
+        let mut raw = Raw::connect(running.address, 4, "device", 600);
+        let (mut id, mut times) = (0u16, Vec::new());
+        for round in 0..3 {
+            faults.set(disk);
+            let first = id + 1;
+            for _ in 0..50 {
+                id += 1;
+                times.push(i64::from(id));
+                raw.send(&publish(TOPIC, id, &payload(i64::from(id))));
+            }
+            let tries = running.metric("arterial_ingest_commit_failures_total");
+            running.until_metric("arterial_ingest_commit_failures_total", tries + 3.0);
+            assert!(!running.ingest.ready().is_ready());
+            raw.send(&[0xC0, 0]);
+            assert_eq!(raw.packet().unwrap().0, 0xD0, "{disk:?}: no acknowledgement before this answer");
+            faults.set(Disk::Works);
+            let back = now();
+            for expected in first..=id {
+                assert_eq!(puback_id(&raw.packet().unwrap().1), expected);
+            }
+            report(&format!(
+                "{disk:?}, round {round}: acknowledged {:.2} s after it worked",
+                back.elapsed().as_secs_f64()
+            ));
+            let ready = running.ingest.ready();
+            until("ready", || ready.is_ready());
+        }
+        let (fates, rows) = running.end();
+        assert_eq!((fates.accepted, fates.duplicate), (150, 0));
+        assert!(times.iter().all(|time| rows.get(time) == Some(&1)), "{disk:?}");
+    }
+}
+
+#[test]
+fn a_slow_disk_holds_the_devices_back_and_memory_stays_within_its_bound() {
+    if child() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "crash::a_slow_disk_holds_the_devices_back_and_memory_stays_within_its_bound";
+    let queue_bytes = 8 << 20;
+    let setting = Setting { sync_ms: Some(200), queue_bytes: Some(queue_bytes), ..Setting::default() };
+    let process = Victim::start(name, dir.path(), &setting);
+    let before = process.resident_bytes();
+    let filler = "x".repeat(1_000);
+    let each = 20_000;
+    let senders: Vec<_> = (0..4)
+        .map(|n| {
+            let (address, filler) = (process.mqtt, filler.clone());
+            std::thread::spawn(move || {
+                let mut raw = Raw::connect(address, 4, &format!("device-{n}"), 600);
+                let mut socket = raw.stream.try_clone().unwrap();
+                // 20 MB each: far more than queue, sockets and windows hold.
+                let all = (0..each).flat_map(|i: u16| {
+                    let body = format!(r#"{{"ts_ms":{i},"lon_deg":11.3,"lat_deg":44.5,"note":"{filler}"}}"#);
+                    publish(&format!("arterial/v1/test/position/slow-{n}"), i + 1, &body)
+                });
+                let all: Vec<u8> = all.collect();
+                let sending = std::thread::spawn(move || std::io::Write::write_all(&mut socket, &all).unwrap());
+                for id in 1..=each {
+                    assert_eq!(puback_id(&raw.packet().unwrap().1), id);
+                }
+                sending.join().unwrap();
+            })
+        })
+        .collect();
+    let mut most = before;
+    until("everything is acknowledged", || {
+        most = most.max(process.resident_bytes());
+        senders.iter().all(|sender| sender.is_finished())
+    });
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    let grown = most - before;
+    report(&format!(
+        "syncs 200 ms slower: 80,000 messages of 1 kB, memory grew by {:.1} MiB with a queue of {} MiB",
+        grown as f64 / f64::from(1 << 20),
+        queue_bytes >> 20
+    ));
+    // The queue, as much again for the read buffers that its messages lie in, the open block with its columns, and
+    // for each of four connections what it may have read: all of it configured, none of it the disk's to decide.
+    let bound = 2 * queue_bytes + (16 << 20);
+    assert!(grown <= bound, "{grown} bytes, more than {bound}");
+    assert_eq!(process.metric("arterial_ingest_received_total"), 80_000.0);
 }

@@ -2,10 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 
+mod access;
 mod broker;
 mod crash;
 mod endpoint;
 mod fake_broker;
+mod hostile;
+mod kill;
+mod model;
+mod oracle;
 mod recordings;
 mod restart;
+mod scripted;
+mod strain;
 mod support;
+mod victim;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use ingest::server::{ServerConfig, serve};
+use ingest::server::{Door, ServerConfig, serve_behind};
 use ingest::{BlockNumber, Ingest, IngestConfig, Reader};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
@@ -31,13 +31,22 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(server: ServerConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let config = IngestConfig::new(dir.path());
+        Self::start_with(dir, config, server)
+    }
+
+    pub(crate) fn start_with(dir: tempfile::TempDir, config: IngestConfig, server: ServerConfig) -> Self {
+        Self::start_behind(Door::default(), dir, config, server)
+    }
+
+    pub(crate) fn start_behind(door: Door, dir: tempfile::TempDir, config: IngestConfig, server: ServerConfig) -> Self {
         let registry = Registry::new();
-        let ingest = Ingest::start(IngestConfig::new(dir.path()), &registry).unwrap();
+        let ingest = Ingest::start(config, &registry).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = runtime.spawn(serve(listener, ingest.writer(), shutdown.clone(), server));
+        let serving = runtime.spawn(serve_behind(door, listener, ingest.writer(), shutdown.clone(), server));
         Self { dir, address, ingest, registry, runtime, shutdown, serving }
     }
 
@@ -72,14 +81,23 @@ pub(crate) fn value_in(page: &str, line: &str) -> f64 {
 }
 
 /// Waits for a condition that nothing announces.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..PATIENCE.as_millis() / 5 {
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_every(Duration::from_millis(5), PATIENCE, what, holds);
+}
+
+/// The same for what takes longer, and costs something to ask.
+pub(crate) fn until_within(patience: Duration, what: &str, holds: impl FnMut() -> bool) {
+    until_every(Duration::from_millis(500), patience, what, holds);
+}
+
+fn until_every(pause: Duration, patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..patience.as_millis() / pause.as_millis() {
         if holds() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
     }
-    panic!("not within {PATIENCE:?}: {what}");
+    panic!("not within {patience:?}: {what}");
 }
 
 /// How many rows of positions the spool of `dir` has, by event time.
@@ -112,6 +130,15 @@ impl Raw {
         Self::of(TcpStream::connect(address)?)
     }
 
+    /// The same, and no wait is longer than `patience`.
+    pub(crate) fn within(address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        let raw = Self::of(stream)?;
+        raw.stream.set_read_timeout(Some(patience))?;
+        raw.stream.set_write_timeout(Some(patience))?;
+        Ok(raw)
+    }
+
     pub(crate) fn of(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -130,6 +157,27 @@ impl Raw {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Whether something can be read at once.
+    pub(crate) fn has_bytes(&mut self) -> bool {
+        !self.buffer.is_empty() || matches!(self.peek(), Ok(1..))
+    }
+
+    /// Whether the other side has closed and nothing is left to read.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.buffer.is_empty()
+            && match self.peek() {
+                Ok(read) => read == 0,
+                Err(cause) => cause.kind() != std::io::ErrorKind::WouldBlock,
+            }
+    }
+
+    fn peek(&self) -> std::io::Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        peeked
     }
 
     /// The next packet: first byte and body; `None` when the other side has closed.
