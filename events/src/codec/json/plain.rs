@@ -219,22 +219,21 @@ impl<'a> Plain<'a> {
     }
 
     /// Continues a whole number by the digits that stand here; wraps beyond 19 of them.
+    #[inline]
     fn run_of_digits(&mut self, mut number: u64) -> u64 {
-        let mut rest = &self.text[self.at..];
-        while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-            let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else { break };
-            number = number.wrapping_mul(100_000_000).wrapping_add(value);
-            rest = behind;
-        }
-        while let Some((digit, behind)) = rest.split_first() {
-            let digit = digit.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
+        const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+        while let Some(eight) = self.text[self.at..].first_chunk::<8>() {
+            let (count, value) = leading_digits(u64::from_le_bytes(*eight));
+            number = number.wrapping_mul(TENS[count]).wrapping_add(value);
+            self.at += count;
+            if count < 8 {
+                return number;
             }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            rest = behind;
         }
-        self.at = self.text.len() - rest.len();
+        while let Some(digit) = self.text.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            self.at += 1;
+        }
         number
     }
 
@@ -301,47 +300,52 @@ impl Decimal<'_> {
     }
 }
 
-/// The value of eight digits in a row, the first in the lowest byte: neighbours are added up in pairs, fours and
-/// eights (Lemire 2018, "Quickly parsing eight digits"). `None` if one of them is no digit.
-fn eight_digits(word: u64) -> Option<u64> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // A digit is 0x30 to 0x39: its upper half is 3, also after 6 is added.
-    let upper = |word: u64| word & (ONES * 0xF0);
-    if upper(word) != ONES * 0x30 || upper(word.wrapping_add(ONES * 6)) != ONES * 0x30 {
-        return None;
-    }
-    let pairs = (word & (ONES * 0x0F)).wrapping_mul(2_561) >> 8 & 0x00FF_00FF_00FF_00FF;
+/// How many of eight bytes, the first in the lowest, are digits before the first that is none, and their value.
+///
+/// A digit less `0` is at most 9, and then stays below 128 when 0x76 is added; the lowest mark is always a true one,
+/// since a carry goes upwards. The digits are moved to the end, as if zeros stood before them, and neighbours are
+/// added up in pairs, fours and eights (Lemire 2018, "Quickly parsing eight digits").
+#[inline]
+fn leading_digits(word: u64) -> (usize, u64) {
+    let values = word ^ (ONES * u64::from(b'0'));
+    let marks = (values.wrapping_add(ONES * 0x76) | values) & HIGHS;
+    let count = marks.trailing_zeros() / 8;
+    // In two steps, since a shift by 64 bits would be one too many.
+    let values = values << (4 * (8 - count)) << (4 * (8 - count));
+    let pairs = values.wrapping_mul(2_561) >> 8 & 0x00FF_00FF_00FF_00FF;
     let fours = pairs.wrapping_mul(6_553_601) >> 16 & 0x0000_FFFF_0000_FFFF;
-    Some(fours.wrapping_mul(42_949_672_960_001) >> 32)
+    (count as usize, fours.wrapping_mul(42_949_672_960_001) >> 32)
 }
+
+/// A word of ones, and one of the highest bit of each byte.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGHS: u64 = ONES << 7;
 
 /// Bytes before the first quote, and whether all of them are ASCII; `None` if an escape, a control character or the
 /// end comes first. Eight bytes at a time: `(x - 0x01…) & !x & 0x80…` marks the zero bytes of a word, and the lowest
 /// mark is always a true one (Warren, "Hacker's Delight", section 6-1).
+#[inline]
 fn length_to_quote(text: &[u8]) -> Option<(usize, bool)> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (mut at, mut highs) = (0, 0);
-    while let Some(eight) = text[at..].first_chunk::<8>() {
+    let (eights, tail) = text.as_chunks::<8>();
+    let mut highs = 0;
+    for (n, eight) in eights.iter().enumerate() {
         let word = u64::from_le_bytes(*eight);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let marks = quotes | escapes | controls;
+        let (quotes, escapes) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        let zeros = (quotes.wrapping_sub(ONES) & !quotes) | (escapes.wrapping_sub(ONES) & !escapes);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word;
+        let marks = (zeros | controls) & HIGHS;
         if marks != 0 {
             let bits = marks.trailing_zeros();
             // What stands before the mark; 7 is the least, since a mark is the highest bit of its byte.
             highs |= word & HIGHS & ((1 << (bits - 7)) - 1);
             let byte = bits as usize / 8;
-            return (eight[byte] == b'"').then_some((at + byte, highs == 0));
+            return (eight[byte] == b'"').then_some((n * 8 + byte, highs == 0));
         }
         highs |= word & HIGHS;
-        at += 8;
     }
-    let end = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    let ascii = highs == 0 && text[at..at + end].is_ascii();
-    (text[at + end] == b'"').then_some((at + end, ascii))
+    let end = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    let ascii = highs == 0 && tail[..end].is_ascii();
+    (tail[end] == b'"').then_some((eights.len() * 8 + end, ascii))
 }
 
 #[cfg(test)]

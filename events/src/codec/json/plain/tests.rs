@@ -89,14 +89,18 @@ fn a_quote_is_found_at_every_place_of_a_word() {
 }
 
 #[test]
-fn eight_digits_are_read_and_anything_else_is_not() {
+fn leading_digits_are_read_up_to_the_first_byte_that_is_none() {
     for text in ["00000000", "12345678", "99999999", "10000000", "00000001", "98765432"] {
-        assert_eq!(eight_digits(u64::from_le_bytes(text.as_bytes().try_into().unwrap())), text.parse().ok());
-        for at in 0..8 {
+        let read = |bytes: [u8; 8]| leading_digits(u64::from_le_bytes(bytes));
+        let bytes: [u8; 8] = text.as_bytes().try_into().unwrap();
+        assert_eq!(read(bytes), (8, text.parse().unwrap()));
+        for count in 0..8 {
             for byte in (0..=255).filter(|byte: &u8| !byte.is_ascii_digit()) {
-                let mut bytes: [u8; 8] = text.as_bytes().try_into().unwrap();
-                bytes[at] = byte;
-                assert_eq!(eight_digits(u64::from_le_bytes(bytes)), None, "{bytes:?}");
+                let (mut bytes, value) = (bytes, text[..count].parse().unwrap_or(0));
+                bytes[count] = byte;
+                assert_eq!(read(bytes), (count, value), "{bytes:?}");
+                bytes[count..].fill(byte);
+                assert_eq!(read(bytes), (count, value), "{bytes:?}");
             }
         }
     }
