@@ -42,7 +42,7 @@ pub(crate) struct Account {
     /// Name at the broker
     #[arg(long, env = "ARTERIAL_MQTT_USER", value_name = "NAME")]
     mqtt_user: Option<String>,
-    /// File whose first line is the password at the broker; or name it in ARTERIAL_MQTT_PASSWORD
+    /// File whose first line is the password at the broker; or set ARTERIAL_MQTT_PASSWORD
     #[arg(long, env = "ARTERIAL_MQTT_PASSWORD_FILE", value_name = "FILE", requires = "mqtt_user")]
     mqtt_password_file: Option<PathBuf>,
     /// Password at the broker; from a file or the environment only, so that it is in no list of processes

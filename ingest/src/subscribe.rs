@@ -39,8 +39,8 @@ pub enum Version {
     V5,
 }
 
-/// Where the broker is, and the bounds of the session with it.
-#[derive(Clone, Debug)]
+/// Where the broker is, and the bounds of the session with it. It holds a password, so it cannot be printed.
+#[derive(Clone)]
 pub struct SubscribeConfig {
     pub host: String,
     pub port: u16,

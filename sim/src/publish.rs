@@ -27,8 +27,8 @@ pub const RECEIVED_MS: &str = "received-ms";
 /// Bytes of a packet beside topic and payload, with room to spare.
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
-/// Where and how to publish.
-#[derive(Clone, Debug)]
+/// Where and how to publish. It holds a password, so it cannot be printed.
+#[derive(Clone)]
 pub struct PublishConfig {
     pub host: String,
     pub port: u16,

@@ -16,8 +16,11 @@ use crate::server::received_ms;
 /// a client that refuses what the broker keeps sending would be sent it for ever.
 const STANDARD_BYTES_MAX: usize = 268_435_460;
 
-/// Every packet id once: a 3.1.1 broker cannot be told to have fewer in flight.
-const STANDARD_IN_FLIGHT_MAX: u16 = u16::MAX;
+/// Requests that the library's queue holds: an acknowledgement for every packet id, the subscription, a ping and a
+/// goodbye. A 3.1.1 broker cannot be told to have fewer in flight; and mosquitto 2.0.11 was seen to send a resumed
+/// session more than the receive maximum: with a smaller queue its client broke off, was sent all of it again, and
+/// never got ahead.
+const REQUESTS_MAX: usize = u16::MAX as usize + 16;
 
 /// One client of one broker.
 pub(super) enum Link {
@@ -81,17 +84,13 @@ impl Acker {
 
 impl Link {
     pub(super) fn new(config: &SubscribeConfig, client_id: &str) -> Self {
-        // All acknowledgements fit at once, with the subscription, a ping and a goodbye.
-        let requests = |in_flight: u16| usize::from(in_flight) + 16;
         match config.version {
             Version::V4 => {
-                let (client, events) =
-                    rumqttc::AsyncClient::new(options4(config, client_id), requests(STANDARD_IN_FLIGHT_MAX));
+                let (client, events) = rumqttc::AsyncClient::new(options4(config, client_id), REQUESTS_MAX);
                 Self::V4 { client, events: Box::new(events) }
             }
             Version::V5 => {
-                let (client, events) =
-                    v5::AsyncClient::new(options5(config, client_id), requests(config.receive_maximum));
+                let (client, events) = v5::AsyncClient::new(options5(config, client_id), REQUESTS_MAX);
                 Self::V5 { client, events: Box::new(events) }
             }
         }

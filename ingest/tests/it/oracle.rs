@@ -21,6 +21,9 @@ use crate::support::{Raw, connect, puback_id, publish};
 /// Unacknowledged messages of one publisher.
 const WINDOW: usize = 100;
 
+/// Pause before a publisher connects again.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// Sources of one publisher.
 const SOURCES: u64 = 3;
 
@@ -30,6 +33,8 @@ struct Shared {
     address: Mutex<Option<SocketAddr>>,
     acknowledged: AtomicU64,
     stop: AtomicBool,
+    /// Nothing new is sent once so many are acknowledged; 0 is no limit.
+    limit: AtomicU64,
     /// Longest wait for an answer before a connection is given up; 0 is a minute.
     patience_ms: AtomicU64,
 }
@@ -62,6 +67,11 @@ impl Oracle {
     /// How long an answer is waited for before a publisher connects anew.
     pub(crate) fn be_patient_for(&self, patience: Duration) {
         self.shared.patience_ms.store(patience.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Sends nothing new once so many are acknowledged: a broker takes more than a victim that is away can make up for.
+    pub(crate) fn stop_at(&self, acknowledged: u64) {
+        self.shared.limit.store(acknowledged, Ordering::Relaxed);
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {
@@ -106,8 +116,8 @@ impl Publisher {
             let address = *shared.address.lock().unwrap();
             let done = address.is_some_and(|address| self.connection(address, shared).is_ok());
             if !done {
-                // Nobody is there: somebody is being started.
-                std::thread::yield_now();
+                // Nobody is there. As a device would: not at once again.
+                std::thread::sleep(RETRY);
             }
         }
     }
@@ -127,14 +137,20 @@ impl Publisher {
         let (mut sent, mut acked) = (0usize, 0usize);
         loop {
             let stopping = shared.stop.load(Ordering::Relaxed);
-            if stopping && self.unsure.is_empty() {
-                return Ok(());
+            let limit = shared.limit.load(Ordering::Relaxed);
+            let enough = stopping || (limit > 0 && shared.acknowledged.load(Ordering::Relaxed) >= limit);
+            if enough && self.unsure.is_empty() {
+                if stopping {
+                    return Ok(());
+                }
+                std::thread::sleep(RETRY);
+                continue;
             }
             let mut bytes = Vec::new();
             while sent - acked < WINDOW {
                 let in_flight = sent - acked;
                 if in_flight == self.unsure.len() {
-                    if stopping {
+                    if enough {
                         break;
                     }
                     self.unsure.push_back(self.next);
