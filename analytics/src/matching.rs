@@ -10,6 +10,7 @@
 //! - `ground`: the streets near a place
 //! - `routes`: how far it is from segment to segment, remembered
 //! - [`model`]: the likelihoods
+//! - `smooth`: the white part of the error, taken out
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
@@ -20,6 +21,7 @@ mod ground;
 pub mod model;
 pub mod place;
 mod routes;
+mod smooth;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,10 @@ impl Default for MatchConfig {
         }
     }
 }
+
+/// Two fixes may be so many times the white error of one farther apart than the vehicle drove: 3.5 standard
+/// deviations of the difference.
+const NOISE_JUMP: f32 = 5.0;
 
 /// One row as it comes from a batch.
 #[derive(Clone, Debug)]
@@ -223,19 +229,28 @@ impl World {
     }
 
     /// Why no drive can lead from one fix to the next, whatever the streets are.
-    pub(crate) fn break_between(&self, from: &Fix, to: &Fix) -> Option<Break> {
+    pub(crate) fn break_between(&self, from: &Fix, to: &Fix, white_m: f32) -> Option<Break> {
         let took_ms = to.time_ms - from.time_ms;
         if took_ms > self.config.gap_ms_max {
             return Some(Break::Gap);
         }
         // Only a long step can be a jump; the exact distance is not needed for short ones.
         let (a, b) = (self.ground.point(from.at), self.ground.point(to.at));
-        let near_mps = f64::from(model::straight_m(&self.ground, a, b)) * 1_000.0 / took_ms as f64;
+        let noise_m = NOISE_JUMP * white_m;
+        let near_mps = f64::from(model::straight_m(&self.ground, a, b) - noise_m) * 1_000.0 / took_ms as f64;
         (near_mps > self.config.speed_mps_max).then_some(Break::Jump)
     }
 
+    /// Straight distance between two fixes without their white error, metres.
+    fn moved_m(&self, from: &Fix, to: &Fix) -> f64 {
+        if from.is_raw() && to.is_raw() {
+            return from.at.distance_m(to.at);
+        }
+        f64::from(model::straight_m(&self.ground, from.point(&self.ground), to.point(&self.ground)))
+    }
+
     /// Finds the pieces of the step between two neighbouring fixes, into `self.pieces`.
-    pub(crate) fn step(&mut self, from: &Fix, to: &Fix) -> Result<(Ends, Drive), Break> {
+    pub(crate) fn step(&mut self, from: &Fix, to: &Fix, moved_m: f64) -> Result<(Ends, Drive), Break> {
         match to.start {
             Some(reason @ (Break::Gap | Break::Jump | Break::OffNetwork | Break::Parked)) => return Err(reason),
             Some(Break::NoRoute) | None => {}
@@ -243,8 +258,7 @@ impl World {
         if from.role == Role::Parked || to.role == Role::Parked {
             return Err(Break::Parked);
         }
-        let ends =
-            Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m: from.at.distance_m(to.at) };
+        let ends = Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m };
         if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
             return Err(Break::OffNetwork);
         }
@@ -277,7 +291,7 @@ impl World {
 
     fn fix(&self, seen: &Observed) -> Fix {
         let moving = seen.speed_mps.is_none_or(|v| v >= self.config.heading_mps_min);
-        Fix::new(seen.time_ms, seen.at, seen.heading.filter(|_| moving), self.named(seen))
+        Fix::new(seen.time_ms, seen.at, seen.speed_mps, seen.heading.filter(|_| moving), self.named(seen))
     }
 }
 
@@ -400,7 +414,7 @@ impl Matcher {
                 Spot::Off => self.counts.off_network += one,
             }
             let Some(previous) = k.checked_sub(1).map(|p| &fixes[p]) else { continue };
-            match self.world.step(previous, fix) {
+            match self.world.step(previous, fix, self.world.moved_m(previous, fix)) {
                 Ok((ends, drive)) => {
                     self.counts.steps += one;
                     self.counts.bridged += if drive == Drive::Bridged { one } else { 0 };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use roads::{Network, SegmentIndex};
 
+use super::model::straight_m;
 use super::place::Spot;
 use super::step::Drive;
 use super::track::{Fix, Role, Taken};
@@ -17,6 +18,9 @@ use super::{Break, MatchConfig, MatchCounts, Matcher, Observed};
 
 /// Most vehicles that are remembered at once; when there are more, all drives end here.
 pub const VEHICLES_MAX: usize = 1_000_000;
+
+/// Pieces of a step up to this are none, metres: lengths of segments are kept to a hundredth of it.
+const ROUNDING_M: f64 = 1e-3;
 
 /// Why a fix is on no segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,7 +195,10 @@ impl Recording {
     }
 
     fn step(&mut self, place: usize, vehicle: u64, from: &Fix, to: &Fix, row: &mut impl FnMut(Row)) {
-        let found = self.matcher.world.step(from, to);
+        // Only for limits: the plane is near enough.
+        let ground = &self.matcher.world.ground;
+        let moved_m = straight_m(ground, from.point(ground), to.point(ground));
+        let found = self.matcher.world.step(from, to, f64::from(moved_m));
         let counts = &mut self.matcher.counts;
         let reason = match found {
             Ok((_, Drive::Known)) => {
@@ -222,7 +229,9 @@ impl Recording {
     /// Goes on along the pieces of a step, at constant speed.
     fn go_on(&mut self, place: usize, vehicle: u64, from: &Fix, to: &Fix, row: &mut impl FnMut(Row)) {
         let pieces = &self.matcher.world.pieces.list;
-        let all_m: f64 = pieces.iter().map(|p| p.1).sum();
+        // Turning round at a junction is a piece of nothing, or of what rounding makes of it.
+        let driven = |p: &(Option<SegmentIndex>, f64)| p.1 > ROUNDING_M || pieces.len() == 1;
+        let all_m: f64 = pieces.iter().filter(|p| driven(p)).map(|p| p.1).sum();
         let took_ms = (to.time_ms - from.time_ms) as f64;
         let begins_m = match from.spot() {
             Spot::On { offset_m, .. } => offset_m,
@@ -237,7 +246,7 @@ impl Recording {
         let sure = if to.role == Role::Kept { confidence.min(to.confidence()) } else { *confidence };
         let (mut done_m, mut at_ms) = (0.0, from.time_ms);
         for (i, &(segment, piece_m)) in pieces.iter().enumerate() {
-            if piece_m == 0.0 && pieces.len() > 1 {
+            if !driven(&(segment, piece_m)) {
                 continue;
             }
             done_m += piece_m;

@@ -35,6 +35,12 @@ pub(crate) const TURN_ROUND_M: f32 = 60.0;
 /// around the block explains a fix that noise has thrown back.
 const SPEEDING: f32 = 1.5;
 
+/// Positions are never better than this, metres: the streets of the map are not.
+const SIGMA_M_MIN: f32 = 3.0;
+
+/// Fixes nearer than this to the last one of the model say nothing new, however good they are, metres.
+const SKIP_M_MIN: f32 = 15.0;
+
 /// How much longer than the straight line a believable route is: factor and slack, metres.
 const DETOUR_FACTOR: f32 = 2.0;
 const DETOUR_SLACK_M: f32 = 250.0;
@@ -88,13 +94,21 @@ pub(crate) struct Scratch {
 impl Scale {
     pub(crate) fn new(config: &MatchConfig) -> Self {
         let sigma_m = if config.sigma_m.is_nan() { 6.0 } else { config.sigma_m.clamp(3.0, 30.0) as f32 };
+        let radius_m = config.radius_m as f32;
+        Self { sigma_m, beta_m: 0.0, back_m: 0.0, skip_m: 0.0, search_m: 0.0, radius_m }.of(sigma_m)
+    }
+
+    /// The sizes for another typical error.
+    pub(crate) fn of(&self, sigma_m: f32) -> Self {
+        let radius_m = self.radius_m;
+        let sigma_m = sigma_m.max(SIGMA_M_MIN);
         Self {
             sigma_m,
             beta_m: sigma_m,
             back_m: 4.0 * sigma_m,
-            skip_m: 3.0 * sigma_m,
-            search_m: (3.5 * sigma_m).clamp(30.0, 90.0).min(config.radius_m as f32),
-            radius_m: config.radius_m as f32,
+            skip_m: (3.0 * sigma_m).max(SKIP_M_MIN),
+            search_m: (3.5 * sigma_m).clamp(30.0, 90.0).min(radius_m),
+            radius_m,
         }
     }
 
@@ -142,8 +156,8 @@ impl Column {
 /// The candidates of one fix with their own costs; none when it is off the network.
 ///
 /// Ties are broken by the stable id of the segment, so that the order of segments in the file does not matter.
-pub(crate) fn candidates(world: &mut World, heading: Option<HeadingDeg>, column: &mut Column) {
-    let World { network, ground, routes, scale, scratch, .. } = world;
+pub(crate) fn candidates(world: &mut World, scale: &Scale, heading: Option<HeadingDeg>, column: &mut Column) {
+    let World { network, ground, routes, scratch, .. } = world;
     let shrink = ground.shrink(column.at);
     ground.near(column.at, shrink, scale.search_m, &mut scratch.near);
     if scratch.near.is_empty() && scale.radius_m > scale.search_m {
@@ -191,6 +205,7 @@ fn heading_cost(cos: f32) -> f32 {
 pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from: &Column, to: &mut Column) -> bool {
     let straight_m = straight_m(ground, from.at, to.at);
     let span = Span::new(scale, from.time_ms, to.time_ms, straight_m);
+    let fastest_mps = to.states().iter().map(|b| routes.segment(b.segment).limit_mps).fold(0.0, f32::max);
     let mut best = [(f32::INFINITY, START); STATES_MAX];
     let mut order = [0_u8; STATES_MAX];
     let order = cheapest_first(from.states(), &mut order);
@@ -199,7 +214,11 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
         if best[..usize::from(to.len)].iter().all(|b| b.0 <= a.cost) {
             break;
         }
-        routes.ask(a.segment, span.limit_m);
+        // A row is needed only where something can be reached beyond the end of the segment.
+        let beyond_m = span.reach_m(scale, routes.segment(a.segment).limit_mps.max(fastest_mps)) - left_m(routes, a);
+        if beyond_m > 0.0 {
+            routes.ask(a.segment, beyond_m);
+        }
         for (b, best) in to.states[..usize::from(to.len)].iter().zip(&mut best) {
             // No route costs less than nothing, and what comes later costs more.
             if a.cost >= best.0 {
@@ -250,6 +269,17 @@ impl Span {
     pub(crate) fn new(scale: &Scale, from_ms: i64, to_ms: i64, straight_m: f32) -> Self {
         Self { straight_m, limit_m: scale.route_limit_m(straight_m), took_s: (to_ms - from_ms) as f32 / 1_000.0 }
     }
+
+    /// The longest route that is believed between streets of which the faster has this limit, metres.
+    fn reach_m(&self, scale: &Scale, limit_mps: f32) -> f32 {
+        let in_time_m = SPEEDING * limit_mps * self.took_s;
+        self.limit_m.min(in_time_m.max(self.straight_m) + 3.0 * scale.sigma_m)
+    }
+}
+
+/// Metres from a state to the end of its segment.
+fn left_m(routes: &Routes, state: &State) -> f32 {
+    routes.segment(state.segment).length_m - state.offset_m
 }
 
 /// Straight distance between two places, metres.
@@ -283,11 +313,10 @@ pub(crate) fn route_m(
     if !turned && to.to == from.from && a.segment != b.segment && to.length_m - b.offset_m + a.offset_m < scale.back_m {
         return Some(0.0);
     }
-    let left_m = from.length_m - a.offset_m;
+    let left_m = left_m(routes, a);
     let rest_m = left_m + b.offset_m;
-    let through = if rest_m > span.limit_m { None } else { routes.row(a.segment)?.length_m(b.segment) };
-    let in_time_m = SPEEDING * from.limit_mps.max(to.limit_mps) * span.took_s;
-    let limit_m = span.limit_m.min(in_time_m.max(span.straight_m) + 3.0 * scale.sigma_m);
+    let limit_m = span.reach_m(scale, from.limit_mps.max(to.limit_mps));
+    let through = if rest_m > limit_m { None } else { routes.row(a.segment).and_then(|r| r.length_m(b.segment)) };
     let through = through.map(|m| m + rest_m).filter(|&m| m <= limit_m);
     if !turned {
         return through;

@@ -19,7 +19,7 @@ use super::ground::NONE;
 const SLOTS_MAX: usize = 16 * 1024 * 1024;
 
 /// The shortest limit of a row, metres; longer ones are this times a power of √2.
-const LIMIT_M: f32 = 300.0;
+const LIMIT_M: f32 = 75.0;
 
 /// Most segments that one row holds; beyond it nothing is reached.
 const SETTLED_MAX: usize = 20_000;

@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 
 use events::{HeadingDeg, LonLat};
 
-use super::ground::NONE;
-use super::model::{self, Column, STATES_MAX};
+use super::ground::{Ground, NONE, Point};
+use super::model::{self, Column, STATES_MAX, Scale};
 use super::place::{self, On, Spot};
+use super::smooth::{Filter, Velocity};
 use super::{Break, World};
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
@@ -46,6 +47,10 @@ pub(crate) struct Fix {
     offset_m: f32,
     /// Hundredths of a degree; [`Fix::NO_HEADING`] is none.
     heading: u16,
+    /// Half metres a second; [`Fix::NO_SPEED`] is none.
+    speed: u8,
+    /// From here to the smoothed place, east and north, half metres.
+    shift: [i8; 2],
     /// Of 255.
     confidence: u8,
     pub(crate) role: Role,
@@ -69,6 +74,9 @@ pub(crate) struct Track {
     pub(crate) shortened: bool,
     /// Where it began to stand off the network.
     off_since: Option<(i64, LonLat)>,
+    filter: Filter,
+    /// Typical error of the newest smoothed place, metres; 0 before the first.
+    sigma_m: f32,
 }
 
 /// How a fix was taken in.
@@ -84,15 +92,23 @@ pub(crate) enum Taken {
 
 impl Fix {
     const NO_HEADING: u16 = u16::MAX;
+    const NO_SPEED: u8 = u8::MAX;
 
-    pub(crate) fn new(time_ms: i64, at: LonLat, heading: Option<HeadingDeg>, named: Option<Spot>) -> Self {
+    pub(crate) fn new(
+        time_ms: i64,
+        at: LonLat,
+        speed_mps: Option<f32>,
+        heading: Option<HeadingDeg>,
+        named: Option<Spot>,
+    ) -> Self {
+        let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * 2.0).round().min(f32::from(Self::NO_SPEED - 1)) as u8);
         let heading = heading.map_or(Self::NO_HEADING, |h| (h.get() * 100.0) as u16);
         let (role, segment, offset_m) = match named {
             Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
             Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
             Some(Spot::Off) | None => (Role::Off, NONE, 0.0),
         };
-        Self { time_ms, at, segment, offset_m, heading, confidence: 255, role, start: None }
+        Self { time_ms, at, segment, offset_m, heading, speed, shift: [0; 2], confidence: 255, role, start: None }
     }
 
     pub(crate) fn spot(&self) -> Spot {
@@ -112,6 +128,36 @@ impl Fix {
 
     fn heading(&self) -> Option<HeadingDeg> {
         (self.heading != Self::NO_HEADING).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+    }
+
+    /// Speed and course together; `None` when a moving vehicle does not tell both.
+    pub(crate) fn velocity(&self) -> Option<Velocity> {
+        if self.speed == Self::NO_SPEED {
+            return None;
+        }
+        Velocity::new(f32::from(self.speed) * 0.5, self.heading())
+    }
+
+    /// Whether nothing was smoothed.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.shift == [0; 2]
+    }
+
+    /// The smoothed place on the plane.
+    pub(crate) fn point(&self, ground: &Ground) -> Point {
+        let raw = ground.point(self.at);
+        if self.is_raw() {
+            return raw;
+        }
+        let [east, north] = self.shift.map(|half_m| f32::from(half_m) * 0.5);
+        Point { x: raw.x + east / ground.shrink(raw), y: raw.y + north }
+    }
+
+    /// Keeps a smoothed place; what is farther than 63 m is brought as near as that.
+    fn smooth(&mut self, ground: &Ground, at: Point) {
+        let raw = ground.point(self.at);
+        let half_metres = |m: f32| (m * 2.0).round().clamp(-127.0, 127.0) as i8;
+        self.shift = [half_metres((at.x - raw.x) * ground.shrink(raw)), half_metres(at.y - raw.y)];
     }
 
     fn on(&self) -> Option<On> {
@@ -146,11 +192,12 @@ impl Track {
             let room = (self.fixes.len() * 2).clamp(4, TRACK_FIXES_MAX + 1);
             self.fixes.reserve_exact(room.saturating_sub(self.fixes.len()).max(1));
         }
-        self.fixes.insert(at, fix);
-        if at + 1 == self.fixes.len() {
+        if at == self.fixes.len() {
+            self.fixes.push_back(fix);
             self.process(world, at);
             return Taken::Last;
         }
+        self.fixes.insert(at, fix);
         self.redo(world);
         Taken::Redone
     }
@@ -175,6 +222,7 @@ impl Track {
     fn redo(&mut self, world: &mut World) {
         self.columns.clear();
         (self.decided, self.base, self.held, self.off_since) = (0, None, false, None);
+        (self.filter, self.sigma_m) = (Filter::default(), 0.0);
         if self.shortened
             && let Some(first) = self.fixes.front().copied()
         {
@@ -189,13 +237,16 @@ impl Track {
     }
 
     fn anchor(&mut self, world: &World, fix: &Fix, on: On) {
-        let column = Column::known(fix.time_ms, world.ground.point(fix.at), on.segment, on.offset_m);
+        let column = Column::known(fix.time_ms, fix.point(&world.ground), on.segment, on.offset_m);
         self.columns.clear();
         self.push(world, column);
         (self.base, self.held) = (Some(on), false);
     }
 
     fn push(&mut self, world: &World, column: Column) {
+        if self.columns.front().is_some_and(|c| c.decided) {
+            self.columns.pop_front();
+        }
         if self.columns.capacity() == 0 && world.config.look_back_fixes < 16 {
             self.columns.reserve_exact(world.config.look_back_fixes + 1);
         }
@@ -204,8 +255,9 @@ impl Track {
 
     /// Takes the fix at `i` into the drive; those before it are done, those behind it are not looked at.
     fn process(&mut self, world: &mut World, i: usize) {
-        let fix = self.fixes[i];
-        let start = i.checked_sub(1).and_then(|p| world.break_between(&self.fixes[p], &fix));
+        let mut fix = self.fixes[i];
+        let white_m = self.filter.white_m();
+        let start = i.checked_sub(1).and_then(|p| world.break_between(&self.fixes[p], &fix, white_m));
         if start.is_some() || matches!(fix.role, Role::Named | Role::Junction) {
             self.end_drive(world, i);
         }
@@ -217,9 +269,11 @@ impl Track {
             }
             return;
         }
-        let at = world.ground.point(fix.at);
+        let at = self.smooth(world, i, start.is_some());
+        fix.shift = self.fixes[i].shift;
+        let scale = self.scale(world);
         if let Some(last) = self.columns.back()
-            && model::straight_m(&world.ground, last.at, at) < world.scale.skip_m
+            && model::straight_m(&world.ground, last.at, at) < scale.skip_m
         {
             let parked = fix.time_ms - last.time_ms > world.config.parked_ms;
             self.fixes[i].role = if parked { Role::Parked } else { Role::Skipped };
@@ -229,7 +283,7 @@ impl Track {
         // A place outside of the hexagons is off them, however near their borders run.
         if world.config.hexagons.is_none() {
             let heading = fix.heading();
-            model::candidates(world, heading, &mut column);
+            model::candidates(world, &scale, heading, &mut column);
         }
         if column.states().is_empty() {
             self.fixes[i].role = self.off(world, &fix);
@@ -241,22 +295,39 @@ impl Track {
             let away = i > 0 && matches!(self.fixes[i - 1].role, Role::Off | Role::Junction);
             let silent = away && fix.time_ms - last.time_ms > world.config.gap_ms_max;
             let own = column;
-            if silent || !model::forward(&world.ground, &mut world.routes, &world.scale, last, &mut column) {
+            if silent || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
                 self.end_drive(world, i);
                 self.fixes[i].start = Some(if silent { Break::Gap } else { Break::NoRoute });
                 column = own;
             }
         }
         self.fixes[i].role = Role::Kept;
-        if self.columns.front().is_some_and(|c| c.decided) {
-            self.columns.pop_front();
-        }
         self.push(world, column);
         while self.columns.len() > world.config.look_back_fixes
             || (self.columns.len() > 1 && fix.time_ms - self.columns[0].time_ms > world.config.look_back_ms)
         {
             self.decide(world);
         }
+    }
+
+    /// Takes the white error out of the fix at `i`.
+    fn smooth(&mut self, world: &World, i: usize, begins: bool) -> Point {
+        let World { ground, scale, .. } = world;
+        if begins {
+            self.filter.restart();
+        } else if i >= 2 && self.fixes[i - 1].start.is_none() {
+            self.filter.learn(ground, scale, [&self.fixes[i - 2], &self.fixes[i - 1], &self.fixes[i]]);
+        }
+        let before = i.checked_sub(1).map(|p| &self.fixes[p]);
+        let (at, sigma_m) = self.filter.place(ground, scale, before, &self.fixes[i]);
+        self.sigma_m = sigma_m;
+        self.fixes[i].smooth(ground, at);
+        at
+    }
+
+    /// The sizes of the model for what is left of the error.
+    fn scale(&self, world: &World) -> Scale {
+        if self.sigma_m == 0.0 { world.scale } else { world.scale.of(self.sigma_m) }
     }
 
     /// What a fix off the network is: standing there for long is parking.
@@ -279,31 +350,31 @@ impl Track {
 
     /// Decides everything before the fix at `i` and forgets the drive.
     fn end_drive(&mut self, world: &mut World, i: usize) {
+        self.keep_last(world, i);
         while self.columns.front().is_some_and(|c| !c.decided) {
             self.decide(world);
         }
-        let end = self.overrun(world, i);
-        self.place_between(world, self.decided, i, end);
+        self.place_between(world, self.decided, i, None);
         self.decided = i;
         self.columns.clear();
         (self.base, self.held, self.off_since) = (None, false, None);
     }
 
-    /// Where the drive ended, when its last fix was skipped but lies on the segment behind that of the base.
-    fn overrun(&self, world: &World, i: usize) -> Option<On> {
-        let base = self.base?;
-        let last = self.fixes.get(i.checked_sub(1)?).filter(|f| f.role == Role::Skipped)?;
-        let at = world.ground.point(last.at);
-        let project = |segment: u32| {
-            let length_m = world.routes.segment(segment).length_m;
-            let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
-            (distance2_m2, On { segment, offset_m })
+    /// Takes the last fix of a drive into the model, though it was skipped. Nothing behind it tells any more which of
+    /// the streets of a junction was taken, and the last kept fix may lie right on the junction.
+    fn keep_last(&mut self, world: &mut World, i: usize) {
+        let Some(k) = i.checked_sub(1).filter(|&k| k >= self.decided && self.fixes[k].role == Role::Skipped) else {
+            return;
         };
-        let here_m2 = project(base.segment).0;
-        let next = world.network.successors(roads::SegmentIndex(base.segment)).iter().map(|s| project(s.0));
-        let next = next.min_by(|a, b| a.0.total_cmp(&b.0))?;
-        // It must explain the fix better by one typical error, not by noise.
-        (next.0 + world.scale.sigma_m * world.scale.sigma_m < here_m2).then_some(next.1)
+        let (fix, scale) = (self.fixes[k], self.scale(world));
+        let Some(last) = self.columns.back() else { return };
+        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
+        model::candidates(world, &scale, fix.heading(), &mut column);
+        if column.states().is_empty() || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
+            return;
+        }
+        self.fixes[k].role = Role::Kept;
+        self.push(world, column);
     }
 
     /// Decides the first column for good.
@@ -360,7 +431,8 @@ impl Track {
 
     /// Puts a kept fix, and those skipped before it.
     fn place_kept(&mut self, world: &mut World, from: usize, fix: usize, state: On) {
-        let spot = place::hold(&world.ground, &world.routes, &world.scale, self.base, self.held, state);
+        let scale = self.scale(world);
+        let spot = place::hold(&world.ground, &world.routes, &scale, self.base, self.held, state);
         self.held = spot != state;
         self.place_between(world, from, fix, Some(spot));
         self.fixes[fix].put(spot);
@@ -376,10 +448,11 @@ impl Track {
             }
             if !set {
                 // Skipped fixes lie within 3 σ of the base, and the next kept one not far beyond.
-                world.stretch.set(&mut world.routes, &world.scale, base, end, world.scale.skip_m);
+                let scale = self.scale(world);
+                world.stretch.set(&mut world.routes, &scale, base, end, scale.skip_m);
                 set = true;
             }
-            let at = world.ground.point(self.fixes[k].at);
+            let at = self.fixes[k].point(&world.ground);
             let on = world.stretch.lay(&world.ground, &world.routes, at);
             self.fixes[k].put(on);
         }
