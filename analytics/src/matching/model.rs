@@ -35,6 +35,9 @@ pub(crate) const TURN_ROUND_M: f32 = 60.0;
 /// around the block explains a fix that noise has thrown back.
 const SPEEDING: f32 = 1.5;
 
+/// Offsets up to this are the begin of the segment, metres: single precision keeps a hundredth of it.
+const ROUNDING_M: f32 = 1e-3;
+
 /// Positions are never better than this, metres: the streets of the map are not.
 const SIGMA_M_MIN: f32 = 3.0;
 
@@ -310,7 +313,10 @@ pub(crate) fn route_m(
     }
     let (from, to) = (*routes.segment(a.segment), *routes.segment(b.segment));
     let turned = b.segment == ground.way_back(a.segment);
-    if !turned && to.to == from.from && a.segment != b.segment && to.length_m - b.offset_m + a.offset_m < scale.back_m {
+    // Only what was entered can be left backwards: a state right at the begin of its segment is as well at the end of
+    // any street that leads there, and from one that was not driven it would be a turn for nothing.
+    let entered = a.offset_m > ROUNDING_M && a.segment != b.segment;
+    if entered && !turned && to.to == from.from && to.length_m - b.offset_m + a.offset_m < scale.back_m {
         return Some(0.0);
     }
     let left_m = left_m(routes, a);
