@@ -83,7 +83,8 @@ pub(crate) struct Ground {
     roads: Vec<Road>,
     /// By segment: its road, and whether it is the backward one.
     of_segment: Vec<(u32, bool)>,
-    pieces: Vec<Piece>,
+    /// By road, each in the metres of its own latitude.
+    lines: Vec<Cut>,
     west: f32,
     south: f32,
     cell_x: f32,
@@ -109,7 +110,7 @@ impl Ground {
             middle,
             roads: Vec::new(),
             of_segment: vec![(NONE, false); network.segments().len()],
-            pieces: Vec::new(),
+            lines: Vec::new(),
             west: ((west - middle[0]) * M_PER_DEG) as f32,
             south: ((south - middle[1]) * M_PER_DEG) as f32,
             cell_x: (cell_m / shrink) as f32,
@@ -123,8 +124,9 @@ impl Ground {
         let middle_of = |row: i32| f64::from(ground.south) + (f64::from(row) + 0.5) * f64::from(ground.cell_y);
         let shrink_of = |row| ((middle_of(row) / M_PER_DEG + middle[1]) * PI / 180.0).cos().max(1e-6) as f32;
         ground.shrink = (0..ground.rows).map(shrink_of).collect();
-        ground.lay_roads(network);
-        ground.fill_grid();
+        let pieces = ground.lay_roads(network);
+        ground.lines = pieces.iter().map(|p| p.cut(ground.shrink(Point { x: p.x, y: p.y }))).collect();
+        ground.fill_grid(&pieces);
         ground
     }
 
@@ -193,7 +195,7 @@ impl Ground {
         let (road, backward) = self.of_segment[segment as usize];
         let road = self.road(road);
         let mut best = (f32::INFINITY, 0.0);
-        for piece in &self.pieces[road.pieces.0 as usize..road.pieces.1 as usize] {
+        for piece in &self.lines[road.pieces.0 as usize..road.pieces.1 as usize] {
             let (distance2, share) = piece.project(at, shrink);
             if distance2 < best.0 {
                 best = (distance2, piece.offset_m + share * piece.length_m);
@@ -213,7 +215,8 @@ impl Ground {
     }
 
     /// Joins the two directions of a street where their lines are the same.
-    fn lay_roads(&mut self, network: &Network) {
+    fn lay_roads(&mut self, network: &Network) -> Vec<Piece> {
+        let mut laid = Vec::new();
         let mut by_ends: FxHashMap<(u32, u32), Vec<u32>> = FxHashMap::default();
         for i in network.indices() {
             let segment = network.segment(i);
@@ -234,14 +237,15 @@ impl Ground {
             let road = self.roads.len() as u32;
             by_ends.entry((segment.from.0, segment.to.0)).or_default().push(road);
             self.of_segment[i.at()] = (road, false);
-            let first = self.pieces.len() as u32;
-            self.lay_pieces(line, road, segment.length_m as f32);
-            let pieces = (first, self.pieces.len() as u32);
+            let first = laid.len() as u32;
+            self.lay_pieces(line, road, segment.length_m as f32, &mut laid);
+            let pieces = (first, laid.len() as u32);
             self.roads.push(Road { forward: i.0, backward: NONE, length_m: segment.length_m as f32, pieces });
         }
+        laid
     }
 
-    fn lay_pieces(&mut self, line: &[[f64; 2]], road: u32, length_m: f32) {
+    fn lay_pieces(&self, line: &[[f64; 2]], road: u32, length_m: f32, laid: &mut Vec<Piece>) {
         let shrink = (line[0][1] * PI / 180.0).cos();
         let long = |a: [f64; 2], b: [f64; 2]| ((b[0] - a[0]) * shrink).hypot(b[1] - a[1]);
         let total: f64 = line.windows(2).map(|w| long(w[0], w[1])).sum();
@@ -250,31 +254,31 @@ impl Ground {
             let (a, b) = (self.lay(w[0]), self.lay(w[1]));
             let part = long(w[0], w[1]);
             let (offset_m, piece_m) = ((done / total) as f32 * length_m, (part / total) as f32 * length_m);
-            self.pieces.push(Piece { x: a.x, y: a.y, dx: b.x - a.x, dy: b.y - a.y, offset_m, length_m: piece_m, road });
+            laid.push(Piece { x: a.x, y: a.y, dx: b.x - a.x, dy: b.y - a.y, offset_m, length_m: piece_m, road });
             done += part;
         }
     }
 
     /// Two passes over the same walk: count, then place.
-    fn fill_grid(&mut self) {
+    fn fill_grid(&mut self, pieces: &[Piece]) {
         let mut start = vec![0_u32; (self.columns * self.rows) as usize + 1];
-        self.walk(|cell, _| start[cell + 1] += 1);
+        self.walk(pieces, |cell, _| start[cell + 1] += 1);
         for cell in 1..start.len() {
             start[cell] += start[cell - 1];
         }
         let mut next = start.clone();
         let mut cuts = vec![Cut::default(); start[start.len() - 1] as usize];
-        self.walk(|cell, piece| {
+        self.walk(pieces, |cell, piece| {
             let shrink = self.shrink[cell / self.columns as usize];
-            cuts[next[cell] as usize] = self.pieces[piece as usize].cut(shrink);
+            cuts[next[cell] as usize] = pieces[piece as usize].cut(shrink);
             next[cell] += 1;
         });
         (self.start, self.cuts) = (start, cuts);
     }
 
     /// Calls `each` with every cell that every piece touches, a hair wider against rounding.
-    fn walk(&self, mut each: impl FnMut(usize, u32)) {
-        for (i, p) in self.pieces.iter().enumerate() {
+    fn walk(&self, pieces: &[Piece], mut each: impl FnMut(usize, u32)) {
+        for (i, p) in pieces.iter().enumerate() {
             let (low, high) = (p.y.min(p.y + p.dy) - 0.1, p.y.max(p.y + p.dy) + 0.1);
             let rows = self.cell(low - self.south, self.cell_y).max(0)
                 ..=self.cell(high - self.south, self.cell_y).min(self.rows - 1);
@@ -314,10 +318,5 @@ impl Piece {
         let per_m2 = if long2 > 0.0 { 1.0 / long2 } else { 0.0 };
         let Self { x, y, offset_m, length_m, road, .. } = *self;
         Cut { x, y, dx, dy, per_m2, offset_m, length_m, road }
-    }
-
-    /// See [`Cut::project`].
-    fn project(&self, at: Point, shrink: f32) -> (f32, f32) {
-        self.cut(shrink).project(at, shrink)
     }
 }

@@ -38,6 +38,10 @@ const SPEEDING: f32 = 1.5;
 /// Offsets up to this are the begin of the segment, metres: single precision keeps a hundredth of it.
 const ROUNDING_M: f32 = 1e-3;
 
+/// A place right on a junction is the end of the street that leads there sooner than the begin of one that leads away,
+/// since all of those are still possible then: more than rounding makes of equal costs, and less than noise does.
+const BEGIN_COST: f32 = 0.01;
+
 /// Positions are never better than this, metres: the streets of the map are not.
 const SIGMA_M_MIN: f32 = 3.0;
 
@@ -175,7 +179,8 @@ pub(crate) fn candidates(world: &mut World, scale: &Scale, heading: Option<Headi
         let cos = course.map(|(east, north)| east as f32 * near.ahead[0] + north as f32 * near.ahead[1]);
         let state = |segment, offset_m, cos: Option<f32>| {
             let below = if routes.segment(segment).is_below { BELOW_COST } else { 0.0 };
-            let cost = aside + below + cos.map_or(0.0, heading_cost);
+            let begin = if offset_m <= ROUNDING_M { BEGIN_COST } else { 0.0 };
+            let cost = aside + below + begin + cos.map_or(0.0, heading_cost);
             State { segment, offset_m, cost, before: START }
         };
         scratch.states.push(state(road.forward, near.offset_m, cos));
@@ -204,7 +209,8 @@ fn heading_cost(cos: f32) -> f32 {
     (0.5 * angle2 / (SIGMA_RAD * SIGMA_RAD)).min(HEADING_COST_MAX)
 }
 
-/// One step of Viterbi's algorithm: the best drive to every state of `to`. `false` when no drive leads to any.
+/// One step of Viterbi's algorithm: the best drive to every state of `to`. `false` when no drive leads to any, and then
+/// `to` is as it was.
 pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from: &Column, to: &mut Column) -> bool {
     let straight_m = straight_m(ground, from.at, to.at);
     let span = Span::new(scale, from.time_ms, to.time_ms, straight_m);
@@ -236,12 +242,13 @@ pub(crate) fn forward(ground: &Ground, routes: &mut Routes, scale: &Scale, from:
             }
         }
     }
-    let mut alive = false;
+    if best.iter().all(|b| b.1 == START) {
+        return false;
+    }
     for (state, (cost, before)) in to.states_mut().iter_mut().zip(best) {
         (state.cost, state.before) = (state.cost + cost, before);
-        alive |= before != START;
     }
-    alive
+    true
 }
 
 /// The states that end a drive, cheapest first; the first of equals first.

@@ -142,6 +142,10 @@ impl Routes {
     /// of at most `limit_m` leads there, and then `out` is empty.
     pub(crate) fn between(&mut self, from: u32, to: u32, limit_m: f32, out: &mut Vec<SegmentIndex>) -> Option<f32> {
         out.clear();
+        // Most steps lead to the next segment; no row is needed to know that.
+        if !self.gaps && self.network.successors(SegmentIndex(from)).contains(&SegmentIndex(to)) {
+            return Some(0.0);
+        }
         self.ask(from, limit_m);
         let row = self.row(from)?;
         let slot = row.slot(to)?;

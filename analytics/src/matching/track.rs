@@ -294,11 +294,9 @@ impl Track {
             // A vehicle that stood has not been silent, one that was off the network has.
             let away = i > 0 && matches!(self.fixes[i - 1].role, Role::Off | Role::Junction);
             let silent = away && fix.time_ms - last.time_ms > world.config.gap_ms_max;
-            let own = column;
             if silent || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
                 self.end_drive(world, i);
                 self.fixes[i].start = Some(if silent { Break::Gap } else { Break::NoRoute });
-                column = own;
             }
         }
         self.fixes[i].role = Role::Kept;
@@ -379,7 +377,7 @@ impl Track {
 
     /// Decides the first column for good.
     fn decide(&mut self, world: &mut World) {
-        let (state, confidence) = self.first_state();
+        let (state, confidence) = self.settle_first();
         let chosen = &self.columns[0].states()[state];
         let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
         let fix = self.next_kept(self.decided);
@@ -390,36 +388,35 @@ impl Track {
             self.columns[0].settle(state);
             return;
         }
-        let mut alive = [false; STATES_MAX];
-        alive[state] = true;
-        for column in self.columns.iter_mut().skip(1) {
-            let mut still = [false; STATES_MAX];
-            for (state, still) in column.states_mut().iter_mut().zip(&mut still) {
-                if state.before != model::START && alive[usize::from(state.before)] {
-                    *still = state.cost.is_finite();
-                } else {
-                    state.cost = f32::INFINITY;
-                }
-            }
-            alive = still;
-        }
         self.columns.pop_front();
     }
 
     /// The state of the first column on the best drive, and how sure that is: the likelihood of the best drive
-    /// against that of the best one through another state there, of 255.
-    fn first_state(&self) -> (usize, u8) {
+    /// against that of the best one through another state there, of 255. Drives through another state end here.
+    fn settle_first(&mut self) -> (usize, u8) {
         let last = self.columns.len() - 1;
-        let back =
-            |end: usize| (1..=last).rev().fold(end, |state, c| usize::from(self.columns[c].states()[state].before));
-        let ends = self.columns[last].states();
         let best = self.columns[last].best();
-        let state = back(best);
+        let cost = self.columns[last].states()[best].cost;
+        let state = (1..=last).rev().fold(best, |state, c| usize::from(self.columns[c].states()[state].before));
+        let mut alive = [false; STATES_MAX];
+        alive[state] = true;
         let mut margin = f32::INFINITY;
-        for (end, other) in ends.iter().enumerate() {
-            if other.cost.is_finite() && other.cost - ends[best].cost < margin && back(end) != state {
-                margin = other.cost - ends[best].cost;
+        for (c, column) in self.columns.iter_mut().enumerate() {
+            let mut ended = false;
+            let mut still = [false; STATES_MAX];
+            for (k, s) in column.states_mut().iter_mut().enumerate() {
+                still[k] = if c == 0 { alive[k] } else { s.before != model::START && alive[usize::from(s.before)] };
+                if !still[k] && s.cost.is_finite() {
+                    margin = if c == last { margin.min(s.cost - cost) } else { margin };
+                    (s.cost, ended) = (f32::INFINITY, true);
+                }
+                still[k] &= s.cost.is_finite();
             }
+            // Where every drive goes on from the state, so do all behind.
+            if !ended && c > 0 {
+                break;
+            }
+            alive = still;
         }
         (state, (255.0 / (1.0 + (-margin).exp())).round() as u8)
     }
