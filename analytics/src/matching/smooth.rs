@@ -27,14 +27,15 @@ const BELIEVED: u8 = 4;
 /// White errors below this are not worth the work, metres.
 const WHITE_M_MIN: f32 = 3.0;
 
-/// Error of the velocity between two fixes, m/s: half a metre a second of speed and 6° of course.
-const VELOCITY_MPS: f32 = 1.0;
+/// Error of a velocity as receivers tell it: of the speed, m/s, and of the course, radians (6°).
+const SPEED_MPS: f32 = 0.5;
+const COURSE_RAD: f32 = 0.1;
 
 /// Up to this speed a course need not be told, m/s; what is not told counts as error.
 const SLOW_MPS: f32 = 2.5;
 
 /// A fix that is so many times its expected distance from the prediction is believed, and the prediction is not.
-const SURPRISE: f32 = 4.0;
+const SURPRISE: f32 = 6.0;
 
 /// What is remembered of one vehicle for smoothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,8 +53,8 @@ pub(crate) struct Filter {
 pub(crate) struct Velocity {
     east_mps: f32,
     north_mps: f32,
-    /// Speed in a direction that it did not tell.
-    unknown_mps: f32,
+    /// How wrong that may be, the speed in a direction that it did not tell included.
+    error_mps: f32,
 }
 
 impl Velocity {
@@ -61,10 +62,14 @@ impl Velocity {
     pub(crate) fn new(speed_mps: f32, heading: Option<HeadingDeg>) -> Option<Self> {
         let Some(heading) = heading else {
             let slow = speed_mps <= SLOW_MPS;
-            return slow.then_some(Self { east_mps: 0.0, north_mps: 0.0, unknown_mps: speed_mps });
+            return slow.then_some(Self { east_mps: 0.0, north_mps: 0.0, error_mps: SPEED_MPS + speed_mps });
         };
         let (east, north) = heading.get().to_radians().sin_cos();
-        Some(Self { east_mps: speed_mps * east, north_mps: speed_mps * north, unknown_mps: 0.0 })
+        Some(Self {
+            east_mps: speed_mps * east,
+            north_mps: speed_mps * north,
+            error_mps: SPEED_MPS + COURSE_RAD * speed_mps,
+        })
     }
 }
 
@@ -133,7 +138,7 @@ impl Filter {
         let took_s = took_ms as f32 / 1_000.0;
         let (east_m, north_m) =
             ((from.east_mps + to.east_mps) * 0.5 * took_s, (from.north_mps + to.north_mps) * 0.5 * took_s);
-        let error_m = (VELOCITY_MPS + 0.5 * (from.unknown_mps + to.unknown_mps)) * took_s;
+        let error_m = (from.error_mps + to.error_mps) * 0.5 * took_s;
         let at = Point { x: self.at.x + east_m / ground.shrink(self.at), y: self.at.y + north_m };
         Some((at, self.variance_m2 + error_m * error_m))
     }

@@ -1,6 +1,7 @@
 //! Matching on small networks of our own: sums are kept, order does not matter, limits are what they say.
 
 mod properties;
+mod smoothing;
 
 use super::*;
 use crate::pane::{CellRow, PaneStore};

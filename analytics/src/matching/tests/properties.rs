@@ -12,7 +12,7 @@ use super::super::model::{Column, State};
 use super::*;
 
 /// Numbers from a seed (xorshift64*, S. Vigna 2016), so that a failure can be made again from what is printed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn next(&mut self) -> f64 {
@@ -23,18 +23,23 @@ impl Dice {
     }
 
     /// Normal, by Box and Muller.
-    fn gauss(&mut self) -> f64 {
+    pub(super) fn gauss(&mut self) -> f64 {
         let (u, v) = (1.0 - self.next(), self.next());
         (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
     }
 }
 
-fn demo() -> Arc<Network> {
+pub(super) fn demo() -> Arc<Network> {
     Arc::new(city(&CityPlan::default()))
 }
 
 /// A drive at 10 m/s without turning round: its fixes every `every_s`, and the segments with the metres on them.
-fn drive(network: &Network, seed: u64, every_s: f64, noise_m: f64) -> (Vec<Observed>, Vec<(SegmentIndex, f64)>) {
+pub(super) fn drive(
+    network: &Network,
+    seed: u64,
+    every_s: f64,
+    noise_m: f64,
+) -> (Vec<Observed>, Vec<(SegmentIndex, f64)>) {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut at = SegmentIndex((dice.next() * network.segments().len() as f64) as u32);
     let (mut offset_m, mut time_ms) = (network.segment(at).length_m * 0.5, 0_i64);
@@ -74,14 +79,23 @@ fn drive(network: &Network, seed: u64, every_s: f64, noise_m: f64) -> (Vec<Obser
 }
 
 fn recorded(network: &Arc<Network>, fixes: &[Observed], wanted: Wanted) -> (Vec<Row>, MatchCounts) {
-    let mut recording = Recording::new(Arc::clone(network), MatchConfig::default(), wanted);
+    recorded_with(network, fixes, wanted, &MatchConfig::default())
+}
+
+pub(super) fn recorded_with(
+    network: &Arc<Network>,
+    fixes: &[Observed],
+    wanted: Wanted,
+    config: &MatchConfig,
+) -> (Vec<Row>, MatchCounts) {
+    let mut recording = Recording::new(Arc::clone(network), config.clone(), wanted);
     let mut rows = Vec::new();
     fixes.iter().for_each(|fix| recording.take(fix, |row| rows.push(row)));
     recording.finish(|row| rows.push(row));
     (rows, recording.counts())
 }
 
-fn traversals(rows: &[Row]) -> Vec<Traversed> {
+pub(super) fn traversals(rows: &[Row]) -> Vec<Traversed> {
     let found = |row: &Row| if let Row::Traversal(t) = row { Some(*t) } else { None };
     rows.iter().filter_map(found).collect()
 }
@@ -143,7 +157,7 @@ fn aligned(mut a: Driven, mut b: Driven) -> (Driven, Driven) {
 }
 
 /// The same cases on every run; more of them with `PROPTEST_CASES`.
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -211,7 +225,8 @@ proptest! {
             let ids = |rows: &[(SegmentId, f64)]| rows.iter().map(|r| r.0).collect::<Vec<_>>();
             prop_assert_eq!(ids(&other), ids(&plain));
             let apart = |(a, b): (&(SegmentId, f64), &(SegmentId, f64))| (a.1 - b.1).abs();
-            prop_assert!(other.iter().zip(&plain).all(|pair| apart(pair) < 0.1), "{other:?} {plain:?}");
+            // Inside a bend two pieces of a street are equally near, and rounding takes the one or the other.
+            prop_assert!(other.iter().zip(&plain).all(|pair| apart(pair) < 2.0), "{other:?} {plain:?}");
         }
     }
 
