@@ -11,12 +11,14 @@
 //! - `routes`: how far it is from segment to segment, remembered
 //! - [`model`]: the likelihoods
 //! - `smooth`: the white part of the error, taken out
+//! - `fix`: one fix, packed
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
 //! - [`drive`]: decided fixes → traversals and fates, for files
 
 pub mod drive;
+mod fix;
 mod ground;
 pub mod model;
 pub mod place;
@@ -34,13 +36,14 @@ use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 
 use crate::cell::{Contribution, pane_start};
+use fix::{Fix, Role};
 use ground::Ground;
 use model::{Scale, Scratch};
 use place::{On, Spot, Stretch};
 use routes::Routes;
 use step::{Drive, Ends, Pieces};
 pub use track::TRACK_FIXES_MAX;
-use track::{Fix, Role, Taken, Track};
+use track::{Taken, Track};
 
 /// How fixes are placed and steps are believed. Every value can be set; the defaults are these.
 #[derive(Clone, Debug)]

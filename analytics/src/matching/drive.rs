@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use roads::{Network, SegmentIndex};
 
+use super::fix::{Fix, Role};
 use super::model::straight_m;
 use super::place::Spot;
 use super::step::Drive;
-use super::track::{Fix, Role, Taken};
+use super::track::Taken;
 use super::{Break, MatchConfig, MatchCounts, Matcher, Observed};
 
 /// Most vehicles that are remembered at once; when there are more, all drives end here.

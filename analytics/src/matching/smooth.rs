@@ -13,9 +13,9 @@
 
 use events::HeadingDeg;
 
+use super::fix::Fix;
 use super::ground::{Ground, Point};
 use super::model::Scale;
-use super::track::Fix;
 
 /// Fixes farther apart than this tell nothing of each other's error, milliseconds.
 const APART_MS_MAX: i64 = 3_000;
@@ -40,7 +40,8 @@ const SURPRISE: f32 = 6.0;
 /// What is remembered of one vehicle for smoothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Filter {
-    /// The smoothed place of the newest fix, and its variance per axis; infinite when there is none.
+    /// The smoothed place of the newest fix, and its variance per axis; infinite when there is none, as for every fix
+    /// before the white error is believed.
     at: Point,
     variance_m2: f32,
     /// Variance per axis of the white error, and how many middles it is from.

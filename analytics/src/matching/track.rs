@@ -10,53 +10,17 @@
 
 use std::collections::VecDeque;
 
-use events::{HeadingDeg, LonLat};
+use events::LonLat;
 
-use super::ground::{Ground, NONE, Point};
+use super::fix::{Fix, Role};
+use super::ground::Point;
 use super::model::{self, Column, STATES_MAX, Scale};
-use super::place::{self, On, Spot};
-use super::smooth::{Filter, Velocity};
+use super::place::{self, On};
+use super::smooth::Filter;
 use super::{Break, World};
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
-
-/// What became of a fix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// In the model.
-    Kept,
-    /// Too near to the last kept one to say anything new.
-    Skipped,
-    /// Standing for longer than any queue does.
-    Parked,
-    /// Farther than the radius from every segment.
-    Off,
-    /// The source named its segment.
-    Named,
-    /// The source said that it is inside a junction.
-    Junction,
-}
-
-/// A fix with its place, 40 bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Fix {
-    pub(crate) time_ms: i64,
-    pub(crate) at: LonLat,
-    segment: u32,
-    offset_m: f32,
-    /// Hundredths of a degree; [`Fix::NO_HEADING`] is none.
-    heading: u16,
-    /// Half metres a second; [`Fix::NO_SPEED`] is none.
-    speed: u8,
-    /// From here to the smoothed place, east and north, half metres.
-    shift: [i8; 2],
-    /// Of 255.
-    confidence: u8,
-    pub(crate) role: Role,
-    /// Why no drive leads here from the fix before.
-    pub(crate) start: Option<Break>,
-}
 
 /// What is remembered of one vehicle.
 #[derive(Debug, Default)]
@@ -88,91 +52,6 @@ pub(crate) enum Taken {
     Redone,
     SameMoment,
     TooLate,
-}
-
-impl Fix {
-    const NO_HEADING: u16 = u16::MAX;
-    const NO_SPEED: u8 = u8::MAX;
-
-    pub(crate) fn new(
-        time_ms: i64,
-        at: LonLat,
-        speed_mps: Option<f32>,
-        heading: Option<HeadingDeg>,
-        named: Option<Spot>,
-    ) -> Self {
-        let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * 2.0).round().min(f32::from(Self::NO_SPEED - 1)) as u8);
-        let heading = heading.map_or(Self::NO_HEADING, |h| (h.get() * 100.0) as u16);
-        let (role, segment, offset_m) = match named {
-            Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
-            Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
-            Some(Spot::Off) | None => (Role::Off, NONE, 0.0),
-        };
-        Self { time_ms, at, segment, offset_m, heading, speed, shift: [0; 2], confidence: 255, role, start: None }
-    }
-
-    pub(crate) fn spot(&self) -> Spot {
-        match self.role {
-            Role::Kept | Role::Skipped | Role::Named if self.segment != NONE => {
-                Spot::On { segment: roads::SegmentIndex(self.segment), offset_m: f64::from(self.offset_m) }
-            }
-            Role::Junction => Spot::Junction,
-            Role::Kept | Role::Skipped | Role::Named | Role::Parked | Role::Off => Spot::Off,
-        }
-    }
-
-    /// 0 to 1: see [`super::drive`].
-    pub(crate) fn confidence(&self) -> f32 {
-        f32::from(self.confidence) / 255.0
-    }
-
-    fn heading(&self) -> Option<HeadingDeg> {
-        (self.heading != Self::NO_HEADING).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
-    }
-
-    /// Speed and course together; `None` when a moving vehicle does not tell both.
-    pub(crate) fn velocity(&self) -> Option<Velocity> {
-        if self.speed == Self::NO_SPEED {
-            return None;
-        }
-        Velocity::new(f32::from(self.speed) * 0.5, self.heading())
-    }
-
-    /// Whether nothing was smoothed.
-    pub(crate) fn is_raw(&self) -> bool {
-        self.shift == [0; 2]
-    }
-
-    /// The smoothed place on the plane.
-    pub(crate) fn point(&self, ground: &Ground) -> Point {
-        let raw = ground.point(self.at);
-        if self.is_raw() {
-            return raw;
-        }
-        let [east, north] = self.shift.map(|half_m| f32::from(half_m) * 0.5);
-        Point { x: raw.x + east / ground.shrink(raw), y: raw.y + north }
-    }
-
-    /// Keeps a smoothed place; what is farther than 63 m is brought as near as that.
-    fn smooth(&mut self, ground: &Ground, at: Point) {
-        let raw = ground.point(self.at);
-        let half_metres = |m: f32| (m * 2.0).round().clamp(-127.0, 127.0) as i8;
-        self.shift = [half_metres((at.x - raw.x) * ground.shrink(raw)), half_metres(at.y - raw.y)];
-    }
-
-    fn on(&self) -> Option<On> {
-        (self.segment != NONE).then_some(On { segment: self.segment, offset_m: self.offset_m })
-    }
-
-    /// Whether nothing that is counted differs.
-    pub(crate) fn same_place(&self, other: &Self) -> bool {
-        (self.time_ms, self.segment, self.role, self.start) == (other.time_ms, other.segment, other.role, other.start)
-            && self.offset_m.to_bits() == other.offset_m.to_bits()
-    }
-
-    fn put(&mut self, on: On) {
-        (self.segment, self.offset_m) = (on.segment, on.offset_m);
-    }
 }
 
 impl Track {
@@ -255,7 +134,7 @@ impl Track {
 
     /// Takes the fix at `i` into the drive; those before it are done, those behind it are not looked at.
     fn process(&mut self, world: &mut World, i: usize) {
-        let mut fix = self.fixes[i];
+        let fix = self.fixes[i];
         let white_m = self.filter.white_m();
         let start = i.checked_sub(1).and_then(|p| world.break_between(&self.fixes[p], &fix, white_m));
         if start.is_some() || matches!(fix.role, Role::Named | Role::Junction) {
@@ -270,7 +149,6 @@ impl Track {
             return;
         }
         let at = self.smooth(world, i, start.is_some());
-        fix.shift = self.fixes[i].shift;
         let scale = self.scale(world);
         if let Some(last) = self.columns.back()
             && model::straight_m(&world.ground, last.at, at) < scale.skip_m

@@ -1,0 +1,135 @@
+//! One fix of a vehicle: what was told, and where it is placed.
+//!
+//! Upstream: [`super::Matcher`] makes it of a row. Downstream: [`super::track`] keeps the last ones and places them.
+//!
+//! Packed into 40 bytes, since every vehicle keeps 22 of them: speed in half metres a second, course in hundredths of
+//! a degree, and the smoothed place as half metres from the raw one.
+
+use events::{HeadingDeg, LonLat};
+
+use super::Break;
+use super::ground::{Ground, NONE, Point};
+use super::place::{On, Spot};
+use super::smooth::Velocity;
+
+/// What became of a fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// In the model.
+    Kept,
+    /// Too near to the last kept one to say anything new.
+    Skipped,
+    /// Standing for longer than any queue does.
+    Parked,
+    /// Farther than the radius from every segment.
+    Off,
+    /// The source named its segment.
+    Named,
+    /// The source said that it is inside a junction.
+    Junction,
+}
+
+/// A fix with its place, 40 bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fix {
+    pub(crate) time_ms: i64,
+    pub(crate) at: LonLat,
+    pub(super) segment: u32,
+    pub(super) offset_m: f32,
+    /// Hundredths of a degree; [`Fix::NO_HEADING`] is none.
+    heading: u16,
+    /// Half metres a second; [`Fix::NO_SPEED`] is none.
+    speed: u8,
+    /// From here to the smoothed place, east and north, half metres.
+    shift: [i8; 2],
+    /// Of 255.
+    pub(super) confidence: u8,
+    pub(crate) role: Role,
+    /// Why no drive leads here from the fix before.
+    pub(crate) start: Option<Break>,
+}
+
+impl Fix {
+    const NO_HEADING: u16 = u16::MAX;
+    const NO_SPEED: u8 = u8::MAX;
+
+    pub(crate) fn new(
+        time_ms: i64,
+        at: LonLat,
+        speed_mps: Option<f32>,
+        heading: Option<HeadingDeg>,
+        named: Option<Spot>,
+    ) -> Self {
+        let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * 2.0).round().min(f32::from(Self::NO_SPEED - 1)) as u8);
+        let heading = heading.map_or(Self::NO_HEADING, |h| (h.get() * 100.0) as u16);
+        let (role, segment, offset_m) = match named {
+            Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
+            Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
+            Some(Spot::Off) | None => (Role::Off, NONE, 0.0),
+        };
+        Self { time_ms, at, segment, offset_m, heading, speed, shift: [0; 2], confidence: 255, role, start: None }
+    }
+
+    pub(crate) fn spot(&self) -> Spot {
+        match self.role {
+            Role::Kept | Role::Skipped | Role::Named if self.segment != NONE => {
+                Spot::On { segment: roads::SegmentIndex(self.segment), offset_m: f64::from(self.offset_m) }
+            }
+            Role::Junction => Spot::Junction,
+            Role::Kept | Role::Skipped | Role::Named | Role::Parked | Role::Off => Spot::Off,
+        }
+    }
+
+    /// 0 to 1: see [`super::drive`].
+    pub(crate) fn confidence(&self) -> f32 {
+        f32::from(self.confidence) / 255.0
+    }
+
+    pub(super) fn heading(&self) -> Option<HeadingDeg> {
+        (self.heading != Self::NO_HEADING).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+    }
+
+    /// Speed and course together; `None` when a moving vehicle does not tell both.
+    pub(crate) fn velocity(&self) -> Option<Velocity> {
+        if self.speed == Self::NO_SPEED {
+            return None;
+        }
+        Velocity::new(f32::from(self.speed) * 0.5, self.heading())
+    }
+
+    /// Whether nothing was smoothed.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.shift == [0; 2]
+    }
+
+    /// The smoothed place on the plane.
+    pub(crate) fn point(&self, ground: &Ground) -> Point {
+        let raw = ground.point(self.at);
+        if self.is_raw() {
+            return raw;
+        }
+        let [east, north] = self.shift.map(|half_m| f32::from(half_m) * 0.5);
+        Point { x: raw.x + east / ground.shrink(raw), y: raw.y + north }
+    }
+
+    /// Keeps a smoothed place; what is farther than 63 m is brought as near as that.
+    pub(super) fn smooth(&mut self, ground: &Ground, at: Point) {
+        let raw = ground.point(self.at);
+        let half_metres = |m: f32| (m * 2.0).round().clamp(-127.0, 127.0) as i8;
+        self.shift = [half_metres((at.x - raw.x) * ground.shrink(raw)), half_metres(at.y - raw.y)];
+    }
+
+    pub(super) fn on(&self) -> Option<On> {
+        (self.segment != NONE).then_some(On { segment: self.segment, offset_m: self.offset_m })
+    }
+
+    /// Whether nothing that is counted differs.
+    pub(crate) fn same_place(&self, other: &Self) -> bool {
+        let parts = |f: &Self| (f.time_ms, f.segment, f.offset_m.to_bits(), f.role, f.start, f.shift);
+        parts(self) == parts(other)
+    }
+
+    pub(super) fn put(&mut self, on: On) {
+        (self.segment, self.offset_m) = (on.segment, on.offset_m);
+    }
+}
