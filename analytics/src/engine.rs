@@ -66,7 +66,7 @@ pub struct EngineCounts {
 pub struct DetectorReading {
     pub start_ms: i64,
     pub end_ms: i64,
-    pub count: u32,
+    pub count: Option<u32>,
     /// 0 to 1.
     pub occupancy: Option<f32>,
     /// Time-mean speed, m/s.

@@ -243,7 +243,7 @@ impl Detector {
             start,
             end,
             at: Some(self.at),
-            count,
+            count: Some(count),
             occupancy: Some((covered / (self.lanes * (end.0 - start.0)) as f64).min(1.0) as f32),
             speed: if count > 0 { MetresPerSecond::new(mean_mps).ok() } else { None },
         }

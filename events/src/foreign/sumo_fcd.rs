@@ -19,7 +19,7 @@ use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
 
-mod counted;
+pub(super) mod counted;
 
 const ROOT: &str = "fcd-export";
 
