@@ -12,12 +12,15 @@
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial network` | [`network`] | maps | the road network file |
+//! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
+//! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
 
 mod analyse_live;
 mod analyze;
 mod broker;
 mod city;
+mod dead_letters;
 mod health;
 mod input;
 mod listen;
@@ -26,6 +29,7 @@ mod network;
 mod progress;
 mod replay;
 mod simulate;
+mod spool;
 mod take_in;
 
 use std::io::IsTerminal;
@@ -64,6 +68,12 @@ enum Command {
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
+    /// Look into what ingest stored, and check it
+    #[command(subcommand)]
+    Spool(spool::Command),
+    /// Look through what was rejected, and send it again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Ask a running service whether it is ready; exits with 0 if so
     Health(health::Args),
 }
@@ -97,12 +107,14 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Network(command)) => network::run(command),
+        Some(Command::Spool(command)) => spool::run(&command),
+        Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),
     }
 }
 
 /// Runs a service until it ends by itself or is asked to stop (Ctrl-C, SIGTERM).
-fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
+pub(crate) fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
     service: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;

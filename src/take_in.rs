@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::builder::FalseyValueParser;
+use events::Topic;
+use events::foreign::by_topic::Rules;
 use ingest::server::{self, ServerConfig};
 use ingest::subscribe::{self, SubscribeConfig};
 use ingest::{Ingest, IngestConfig};
@@ -38,6 +41,10 @@ pub(crate) struct Args {
     /// Topic filters at the broker; may be repeated
     #[arg(long, env = "ARTERIAL_FILTERS", value_name = "FILTER", value_delimiter = ',', requires = "broker")]
     filter: Vec<String>,
+    /// Topics in a foreign format, as FILTER=FORMAT or FILTER=FORMAT:MAP, such as city/vehicles/#=gtfs-rt; may be
+    /// repeated, the first that matches decides (docs/formats.md)
+    #[arg(long, env = "ARTERIAL_FORMATS", value_name = "FILTER=FORMAT", value_delimiter = ';')]
+    format: Vec<String>,
     /// Fixed name at the broker, under which it keeps our session
     #[arg(long, env = "ARTERIAL_CLIENT_ID", value_name = "NAME", default_value = "arterial-ingest")]
     client_id: String,
@@ -50,13 +57,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let formats = Rules::parse(args.format.iter().map(String::as_str)).context("--format")?;
     let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
     let mqtt = match &args.broker {
         Some(_) => None,
         None => Some(listen::bind(args.listen, "--listen", args.allow_remote).await?),
     };
     let registry = Registry::new();
-    let ingest = Ingest::start(IngestConfig::new(&args.data), &registry)?;
+    let ingest = Ingest::start(IngestConfig { formats: formats.clone(), ..IngestConfig::new(&args.data) }, &registry)?;
     let writer = ingest.writer();
     let router = ingest::http::router(registry, ingest.ready());
     let pages =
@@ -69,7 +77,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         (None, Some(broker)) => {
             tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", broker.host, broker.port);
             let defaults = SubscribeConfig::new(broker.host, broker.port);
-            let filters = if args.filter.is_empty() { defaults.filters } else { args.filter };
+            // What a rule names is wanted; protobuf is ours as JSON is.
+            let wanted = formats.filters().map(str::to_owned).chain([Topic::PROTOBUF_FILTER.to_owned()]);
+            let filters = match args.filter.is_empty() {
+                true => defaults.filters.into_iter().chain(wanted).collect(),
+                false => args.filter,
+            };
             let login = args.account.login();
             let config = SubscribeConfig { client_id: args.client_id, login, filters, ..defaults };
             subscribe::run(config, writer, stop.clone()).await;

@@ -141,7 +141,9 @@ fn detectors(page: &mut Page, published: &Published) {
     for (name, d) in published.detectors.iter() {
         let labels = [("detector", name.as_str())];
         let hours = (d.end_ms - d.start_ms).max(1) as f64 / 3_600_000.0;
-        page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, f64::from(d.count) / hours);
+        if let Some(count) = d.count {
+            page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, f64::from(count) / hours);
+        }
         if let Some(occupancy) = d.occupancy {
             page.gauge("arterial_detector_occupancy_ratio", &labels, f64::from(occupancy));
         }

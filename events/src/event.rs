@@ -48,6 +48,9 @@ pub struct Position {
     pub edge: Option<EdgeFix>,
 }
 
+/// Longest id of an edge, bytes.
+pub const EDGE_ID_BYTES_MAX: usize = 256;
+
 /// A place on a named street of somebody's network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EdgeFix {

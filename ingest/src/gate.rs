@@ -8,6 +8,7 @@ mod seen;
 use std::collections::BTreeMap;
 
 use events::codec::{self, Refused};
+use events::foreign::by_topic::Rules;
 use events::{Event, Kind, Reason, Reject, TimeMs};
 
 use crate::batch::Batch;
@@ -69,6 +70,7 @@ impl Fates {
 pub struct Gate {
     config: GateConfig,
     pseudonyms: Pseudonyms,
+    formats: Rules,
     seen: Seen,
     fates: Fates,
     /// Kept for its memory.
@@ -79,7 +81,13 @@ impl Gate {
     /// A gate that has seen nothing yet.
     pub fn new(config: GateConfig, pseudonyms: Pseudonyms) -> Self {
         let seen = Seen::new(config.duplicates_max);
-        Self { config, pseudonyms, seen, fates: Fates::default(), decoded: Vec::new() }
+        Self { config, pseudonyms, formats: Rules::default(), seen, fates: Fates::default(), decoded: Vec::new() }
+    }
+
+    /// The same with foreign formats on some topics.
+    #[must_use]
+    pub fn with_formats(self, formats: Rules) -> Self {
+        Self { formats, ..self }
     }
 
     /// Decodes a message and decides the fate of each event in it: accepted ones are pushed to `out`, rejected
@@ -94,7 +102,7 @@ impl Gate {
     ) {
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
-        codec::decode(topic, payload, &mut decoded);
+        self.formats.decode(topic, payload, &mut decoded);
         let alone = decoded.len() == 1;
         for fate in decoded.drain(..) {
             match fate {

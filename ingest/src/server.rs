@@ -10,6 +10,8 @@
 
 mod close;
 mod connection;
+#[doc(hidden)]
+pub mod fuzz;
 mod outbox;
 mod packet;
 mod tap;

@@ -5,6 +5,8 @@
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
+//! - [`formats`]: every count in `docs/formats.md`
+//! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
@@ -16,7 +18,9 @@
 
 mod bad_input;
 mod city;
+mod formats;
 mod hexagons;
+mod kept;
 mod matched;
 mod pipeline;
 mod processes;

@@ -10,7 +10,7 @@
 use prost::Message;
 
 use super::{BATCH_EVENTS_MAX, Fate, Refused};
-use crate::event::{DetectorInterval, EdgeFix, Event, Position, SignalChange, SignalState};
+use crate::event::{DetectorInterval, EDGE_ID_BYTES_MAX, EdgeFix, Event, Position, SignalChange, SignalState};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::topic::{Kind, NAME_BYTES_MAX, Topic};
@@ -23,9 +23,6 @@ use fields::Field;
 
 /// What follows a native topic whose payload is protobuf.
 pub const SUFFIX: &str = "/pb";
-
-/// Longest edge id, bytes.
-const EDGE_ID_BYTES_MAX: usize = 256;
 
 /// Decodes one payload and adds its fates to `out`.
 ///

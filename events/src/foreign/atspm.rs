@@ -61,7 +61,7 @@ impl AtspmMap {
                     let unknown = || format!("`{zone}` is not a time zone, such as America/Los_Angeles, UTC or -08:00");
                     map.zone = Zone::parse(zone).ok_or_else(unknown)?;
                 }
-                Some(("id", device)) if device.trim_start_matches('=') != "" => {
+                Some(("id", device)) if !device.trim_start_matches('=').is_empty() => {
                     map.device = Some(device.trim_start_matches('=').to_owned());
                 }
                 _ => return Err(format!("`{pair}` is neither zone=ZONE nor id==DEVICE")),

@@ -15,6 +15,9 @@ use crate::reject::{Reason, Reject};
 /// Most rules.
 pub const RULES_MAX: usize = 64;
 
+/// Most records in a message that is a small file. A longer one is refused as a whole.
+pub const RECORDS_MAX: usize = 10_000;
+
 /// The rules, in order. Without any, every topic is read as [`crate::codec::decode`] says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules(Vec<(String, Format)>);
@@ -82,7 +85,12 @@ fn decode(format: &Format, topic: &str, payload: &[u8], out: &mut Vec<Fate>) {
         Format::NgsiLd => ngsi_ld::decode(payload, out),
         Format::Csv(_) | Format::Loops(_) | Format::SumoFcd | Format::SumoE1 | Format::Atspm(_) => {
             let mark = out.len();
-            for record in read(format, Box::new(Cursor::new(payload.to_vec()))) {
+            for (i, record) in read(format, Box::new(Cursor::new(payload.to_vec()))).enumerate() {
+                if i >= RECORDS_MAX {
+                    out.truncate(mark);
+                    let detail = format!("a message of more than {RECORDS_MAX} records");
+                    return out.push(refused(Reject::whole(Reason::WrongSize, detail)));
+                }
                 match record {
                     Ok(Record::Event(event)) => out.push(Ok(event)),
                     Ok(Record::Unreadable { reject, raw, .. }) => out.push(Err(Refused { reject, payload: raw })),

@@ -79,14 +79,12 @@ pub fn decode(payload: &[u8], out: &mut Vec<Fate>) {
 }
 
 fn feed(payload: &[u8], out: &mut Vec<Fate>) -> Result<(), Reject> {
-    let mut head: Option<&[u8]> = None;
-    let mut feed_time = None;
+    let mut head: Option<Header> = None;
     let (mut count, mut vehicles) = (0, 0);
     fields::each(payload, &mut |field| {
         match field.number {
             1 => {
-                head = Some(field.whole);
-                feed_time = read::<Header>(field.value)?.timestamp;
+                head = Some(read(field.value)?);
             }
             2 => {
                 count += 1;
@@ -94,21 +92,30 @@ fn feed(payload: &[u8], out: &mut Vec<Fate>) -> Result<(), Reject> {
                     let detail = format!("a feed of more than {ENTITIES_MAX} entities");
                     return Err(Reject::whole(Reason::WrongSize, detail));
                 }
-                if let Some(event) = entity(read(field.value)?, feed_time) {
+                if let Some(event) = entity(read(field.value)?, head.as_ref().and_then(|head| head.timestamp)) {
                     vehicles += 1;
-                    let kept = || [head.unwrap_or_default(), field.whole].concat();
-                    out.push(event.map_err(|reject| Refused { reject, payload: kept() }));
+                    out.push(event.map_err(|reject| Refused { reject, payload: alone(head.as_ref(), field.whole) }));
                 }
             }
             _ => {}
         }
         Ok(())
     })?;
-    match (head, vehicles) {
+    match (&head, vehicles) {
         (None, _) => Err(Reject::whole(Reason::Malformed, "a feed without a header")),
         (Some(_), 0) => Err(Reject::whole(Reason::WrongSize, "a feed without a vehicle")),
         (Some(_), _) => Ok(()),
     }
+}
+
+/// A feed of one entity. Of the header only what we read is kept: a long one would be multiplied by every refusal.
+fn alone(head: Option<&Header>, entity: &[u8]) -> Vec<u8> {
+    let head = head.cloned().unwrap_or_default().encode_to_vec();
+    let mut feed = vec![0x0A];
+    prost::encoding::encode_varint(head.len() as u64, &mut feed);
+    feed.extend_from_slice(&head);
+    feed.extend_from_slice(entity);
+    feed
 }
 
 fn read<M: Message + Default>(bytes: &[u8]) -> Result<M, Reject> {

@@ -66,7 +66,7 @@ impl Table {
                 return Err(broken("a row group claims more than the file holds".into()));
             }
         }
-        let projection = Type::group_type_builder("log").with_fields(columns).build();
+        let projection = Type::group_type_builder(root.name()).with_fields(columns).build();
         let projection = projection.map_err(|e| broken(e.to_string()))?;
         let rows =
             RowIter::from_file_into(Box::new(file)).project(Some(projection)).map_err(|e| broken(e.to_string()))?;

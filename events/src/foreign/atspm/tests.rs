@@ -136,7 +136,7 @@ fn parquet_file(schema: &str, columns: &[&[i64]]) -> Vec<u8> {
 }
 
 fn log_table(rows: &[[i64; 4]]) -> Vec<u8> {
-    let schema = "message log { required int64 TimeStamp (TIMESTAMP(MICROS,false)); required int64 DeviceId;
+    let schema = "message schema { required int64 TimeStamp (TIMESTAMP(MICROS,false)); required int64 DeviceId;
         required int64 EventId; required int64 Parameter; }";
     let column = |i: usize| rows.iter().map(|row| row[i]).collect::<Vec<_>>();
     parquet_file(schema, &[&column(0), &column(1), &column(2), &column(3)])
