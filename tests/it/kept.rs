@@ -81,7 +81,11 @@ fn a_spool_is_listed_and_checked_and_damage_is_found() {
     assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("there is no spool"));
     let (service, mqtt, http) = ingest(data, &[]);
     for second in 0..4 {
-        publish(mqtt, "arterial/v1/demo/position/bus-7", &GOOD.replace("000000", &format!("00{second}000")));
+        publish(
+            mqtt,
+            "arterial/v1/demo/position/bus-7",
+            &GOOD.replace("1700000000000", &format!("170000000{second}000")),
+        );
     }
     wait_for("four messages", || {
         metric(&get(http, "/metrics")?.1, "arterial_ingest_received_total", "").filter(|n| *n == 4.0)

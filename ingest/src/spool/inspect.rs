@@ -88,8 +88,8 @@ pub fn inspect(dir: &Path, depth: Depth) -> Result<Vec<FileState>, SpoolError> {
         let mut state = look(frame::path(dir, *first), *first, depth)?;
         let is_newest = i + 1 == firsts.len();
         // Only the newest file is ever written, so in another one a torn end is damage.
-        if let Some(Fault::Torn { offset, number, .. }) = state.fault.take_if(|_| !is_newest) {
-            state.fault = Some(Fault::Damaged { offset, number });
+        if let (false, Some(Fault::Torn { offset, number, .. })) = (is_newest, &state.fault) {
+            state.fault = Some(Fault::Damaged { offset: *offset, number: *number });
         }
         if let Some(before) = files.last()
             && before.fault.is_none()
