@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use events::foreign::csv::ColumnMap;
 use events::foreign::{self, Format, ReadError, Record, compressed};
 use events::{Event, codec};
@@ -13,28 +14,17 @@ use indicatif::ProgressBar;
 
 use crate::network::Area;
 
-/// Formats of recordings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatName {
-    /// Comma-separated values with a header; needs --columns
-    Csv,
-    /// HSL high-frequency positioning, as a recorder of its MQTT feed wrote it
-    Hfp,
-    /// SUMO floating-car data in XML with geographic coordinates
-    SumoFcd,
-}
-
 /// What to read, and how.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InputArgs {
     /// Recordings; gzip and zstd are unpacked
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Format of the recordings
-    #[arg(long, value_enum)]
-    pub(crate) format: FormatName,
+    /// Format of the recordings: csv, loops, pems, hfp, gtfs-rt, ngsi-ld, sumo-fcd, sumo-e1, atspm (docs/formats.md)
+    #[arg(long, value_parser = PossibleValuesParser::new(Format::NAMES))]
+    pub(crate) format: String,
     /// For csv: which of their columns is which of ours, `id=track_id,time=time,lon=lon,lat=lat,speed=speed:kmh`,
-    /// or a file with one such pair a line
+    /// or a file with one such pair a line. For loops, pems and atspm: the map that docs/formats.md describes
     #[arg(long, value_name = "MAP|FILE")]
     pub(crate) columns: Option<String>,
 }
@@ -42,14 +32,9 @@ pub(crate) struct InputArgs {
 impl InputArgs {
     /// The format with its column map.
     pub(crate) fn format(&self) -> anyhow::Result<Format> {
-        match (self.format, self.columns.as_deref()) {
-            (FormatName::Hfp, None) => Ok(Format::Hfp),
-            (FormatName::SumoFcd, None) => Ok(Format::SumoFcd),
-            (FormatName::Csv, Some(map)) => Ok(Format::Csv(column_map(map)?)),
-            (FormatName::Csv, None) => bail!(
-                "csv needs --columns, such as --columns 'id=vehicle_id,time=timestamp,lon=longitude,lat=latitude,speed=speed:kmh'"
-            ),
-            (FormatName::Hfp | FormatName::SumoFcd, Some(_)) => bail!("--columns goes with --format csv only"),
+        match (self.format.as_str(), self.columns.as_deref()) {
+            ("csv", Some(map)) if !map.contains('=') => column_map(Path::new(map)).map(Format::Csv),
+            (name, map) => Format::parse(name, map).context("--columns"),
         }
     }
 
@@ -103,13 +88,8 @@ fn open(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn column_map(text: &str) -> anyhow::Result<ColumnMap> {
-    let map = if text.contains('=') {
-        ColumnMap::parse(text)
-    } else {
-        let mut lines = String::new();
-        open(Path::new(text))?.read_to_string(&mut lines).with_context(|| format!("cannot read {text}"))?;
-        ColumnMap::parse_lines(&lines)
-    };
-    map.map_err(|e| anyhow::anyhow!("--columns: {e}"))
+fn column_map(path: &Path) -> anyhow::Result<ColumnMap> {
+    let mut lines = String::new();
+    open(path)?.read_to_string(&mut lines).with_context(|| format!("cannot read {}", path.display()))?;
+    ColumnMap::parse_lines(&lines).context("--columns")
 }

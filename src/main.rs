@@ -13,6 +13,8 @@
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
+//! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
+//! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
 
 mod analyse_live;
@@ -20,6 +22,7 @@ mod analyze;
 mod broker;
 mod city;
 mod credentials;
+mod dead_letters;
 mod door;
 mod health;
 mod input;
@@ -29,6 +32,7 @@ mod network;
 mod progress;
 mod replay;
 mod simulate;
+mod spool;
 mod take_in;
 
 use std::io::IsTerminal;
@@ -69,6 +73,12 @@ enum Command {
     Network(network::Command),
     /// Hash a password for ingest's file of accounts
     Credentials(credentials::Args),
+    /// Look into what ingest stored, and check it
+    #[command(subcommand)]
+    Spool(spool::Command),
+    /// Look through what was rejected, and send it again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Ask a running service whether it is ready; exits with 0 if so
     Health(health::Args),
 }
@@ -103,12 +113,14 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
+        Some(Command::Spool(command)) => spool::run(&command),
+        Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),
     }
 }
 
 /// Runs a service until it ends by itself or is asked to stop (Ctrl-C, SIGTERM).
-fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
+pub(crate) fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
     service: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
+use events::Topic;
+use events::foreign::by_topic::Rules;
 use ingest::rate_limit::RateConfig;
 use ingest::server::{self, ServerConfig};
 use ingest::subscribe::{self, SubscribeConfig, Version};
@@ -59,6 +61,10 @@ pub(crate) struct Args {
     /// Topic filters at the broker; may be repeated
     #[arg(long, env = "ARTERIAL_FILTERS", value_name = "FILTER", value_delimiter = ',', requires = "broker")]
     filter: Vec<String>,
+    /// Topics in a foreign format, as FILTER=FORMAT or FILTER=FORMAT:MAP, such as city/vehicles/#=gtfs-rt; may be
+    /// repeated, the first that matches decides (docs/formats.md)
+    #[arg(long, env = "ARTERIAL_FORMATS", value_name = "FILTER=FORMAT", value_delimiter = ';')]
+    format: Vec<String>,
     /// Fixed name at the broker, under which it keeps our session
     #[arg(long, env = "ARTERIAL_CLIENT_ID", value_name = "NAME", default_value = "arterial-ingest")]
     client_id: String,
@@ -80,7 +86,7 @@ enum MqttVersion {
 }
 
 impl Args {
-    fn subscription(&self, broker: &HostPort) -> anyhow::Result<SubscribeConfig> {
+    fn subscription(&self, broker: &HostPort, formats: &Rules) -> anyhow::Result<SubscribeConfig> {
         if self.connections > 1 && self.share.is_none() {
             bail!("{} connections would each get every message: name a group with --share", self.connections);
         }
@@ -88,6 +94,9 @@ impl Args {
             bail!("--share must name a group without `/`, `+` and `#`");
         }
         let defaults = SubscribeConfig::new(&broker.host, broker.port);
+        // What a rule names is wanted; protobuf is ours as JSON is.
+        let wanted = formats.filters().map(str::to_owned).chain([Topic::PROTOBUF_FILTER.to_owned()]);
+        let filters = defaults.filters.iter().cloned().chain(wanted).collect();
         Ok(SubscribeConfig {
             version: match self.mqtt_version {
                 MqttVersion::V311 => Version::V4,
@@ -99,7 +108,7 @@ impl Args {
             connections: usize::from(self.connections),
             share: self.share.clone(),
             believe_received: self.door.believe_received || broker.is_here(),
-            filters: if self.filter.is_empty() { defaults.filters.clone() } else { self.filter.clone() },
+            filters: if self.filter.is_empty() { filters } else { self.filter.clone() },
             receive_maximum: self.in_flight,
             ..defaults
         })
@@ -113,14 +122,16 @@ impl Args {
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let formats = Rules::parse(args.format.iter().map(String::as_str)).context("--format")?;
     let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
     let mqtt = match &args.broker {
         Some(_) => None,
         None => Some(args.door.bind(args.listen, args.allow_remote).await?),
     };
-    let (door, subscription) = (args.door.open()?, args.broker.as_ref().map(|b| args.subscription(b)).transpose()?);
+    let (door, subscription) =
+        (args.door.open()?, args.broker.as_ref().map(|b| args.subscription(b, &formats)).transpose()?);
     let registry = Registry::new();
-    let ingest = Ingest::start(args.ingest(), &registry)?;
+    let ingest = Ingest::start(IngestConfig { formats: formats.clone(), ..args.ingest() }, &registry)?;
     let writer = ingest.writer();
     let router = ingest::http::router(registry, ingest.ready());
     let pages =

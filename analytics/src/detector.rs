@@ -18,12 +18,16 @@ use length::EffectiveLength;
 /// Most detectors that are remembered; the readings of further ones are counted and left out.
 pub const DETECTORS_MAX: usize = 20_000;
 
+/// A shorter interval is the passage of one vehicle, as signal controllers log it, and no statistic, milliseconds.
+const INTERVAL_MS_MIN: i64 = 5_000;
+
 /// One interval of one detector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     pub start_ms: i64,
     pub end_ms: i64,
-    pub count: u32,
+    /// `None` from a detector that does not count.
+    pub count: Option<u32>,
     /// 0 to 1.
     pub occupancy: Option<f32>,
     /// Time-mean speed, m/s.
@@ -35,7 +39,8 @@ pub struct Reading {
 pub struct Figures {
     pub start_ms: i64,
     pub end_ms: i64,
-    pub flow_veh_per_h: f64,
+    /// `None` from a detector that does not count.
+    pub flow_veh_per_h: Option<f64>,
     pub occupancy: Option<f64>,
     /// Time-mean speed, m/s: measured, or else from count, occupancy and effective length.
     pub speed_mps: Option<f64>,
@@ -78,8 +83,11 @@ impl Detectors {
         Self { utc_offset_ms: i64::from(utc_offset_s) * 1_000, ..Self::default() }
     }
 
-    /// Counts an interval in. `free_mps` gives the free-flow speed at a detector that was not known before, m/s.
+    /// Counts an interval in, unless it is shorter than [`INTERVAL_MS_MIN`]. `free_mps` gives the free-flow speed at a detector that was not known before, m/s.
     pub fn apply(&mut self, name: &str, reading: Reading, free_mps: impl FnOnce() -> f64) {
+        if reading.end_ms - reading.start_ms < INTERVAL_MS_MIN {
+            return;
+        }
         if let Some(detector) = self.by_name.get_mut(name) {
             detector.apply(reading, self.utc_offset_ms);
         } else if self.by_name.len() < DETECTORS_MAX {
@@ -123,14 +131,14 @@ impl Detector {
         let r = &self.newest;
         let occupancy = r.occupancy.map(f64::from);
         let length_m = self.length.metres(self.free_mps);
-        let measured_mps = r.speed_mps.map(f64::from).filter(|_| r.count > 0);
+        let measured_mps = r.speed_mps.map(f64::from).filter(|_| r.count != Some(0));
         // v = N g / (T o): vehicles times their length is what covered the loop while they passed.
-        let covered = occupancy.filter(|&o| o > 0.0 && r.count > 0);
-        let derived_mps = covered.map(|o| f64::from(r.count) * length_m / (r.seconds() * o));
+        let covered = occupancy.filter(|&o| o > 0.0).zip(r.count.filter(|&n| n > 0));
+        let derived_mps = covered.map(|(o, n)| f64::from(n) * length_m / (r.seconds() * o));
         Figures {
             start_ms: r.start_ms,
             end_ms: r.end_ms,
-            flow_veh_per_h: f64::from(r.count) / r.seconds() * 3_600.0,
+            flow_veh_per_h: r.count.map(|n| f64::from(n) / r.seconds() * 3_600.0),
             occupancy,
             speed_mps: measured_mps.or(derived_mps),
             is_speed_measured: measured_mps.is_some(),
@@ -148,7 +156,7 @@ mod tests {
     /// A minute in which vehicles of 7 m (loop included) pass at one speed.
     fn minute(at: i64, count: u32, speed_mps: f64) -> Reading {
         let occupancy = Some((f64::from(count) * 7.0 / speed_mps / 60.0) as f32);
-        Reading { start_ms: at * 60_000, end_ms: (at + 1) * 60_000, count, occupancy, speed_mps: None }
+        Reading { start_ms: at * 60_000, end_ms: (at + 1) * 60_000, count: Some(count), occupancy, speed_mps: None }
     }
 
     #[test]
@@ -171,13 +179,21 @@ mod tests {
     #[test]
     fn nothing_is_not_zero() {
         let mut detectors = Detectors::new(0);
-        let empty = Reading { start_ms: 0, end_ms: 60_000, count: 0, occupancy: None, speed_mps: Some(0.0) };
+        let empty = Reading { start_ms: 0, end_ms: 60_000, count: Some(0), occupancy: None, speed_mps: Some(0.0) };
         detectors.apply("a", empty, || 15.0);
         let figures = detectors.figures(0)["a"];
-        assert_eq!((figures.flow_veh_per_h, figures.speed_mps, figures.density_veh_per_km), (0.0, None, None));
+        assert_eq!((figures.flow_veh_per_h, figures.speed_mps, figures.density_veh_per_km), (Some(0.0), None, None));
         assert_eq!(figures.effective_length_m, length::DEFAULT_M);
         assert!(detectors.figures(60_001).is_empty(), "older than asked for");
         detectors.forget_silent(60_001);
+        assert!(detectors.figures(0).is_empty());
+    }
+
+    #[test]
+    fn a_single_passage_is_no_interval() {
+        let mut detectors = Detectors::new(0);
+        let passage = Reading { start_ms: 0, end_ms: 100, count: Some(1), occupancy: Some(1.0), speed_mps: None };
+        detectors.apply("a", passage, || 15.0);
         assert!(detectors.figures(0).is_empty());
     }
 

@@ -151,8 +151,8 @@ fn detectors(page: &mut Page, published: &Published) {
     let mut verdicts = [0_u32; Verdict::ALL.len()];
     for (name, d) in published.detectors.iter() {
         let labels = [("detector", name.as_str())];
-        page.gauge("arterial_detector_flow_vehicles_per_hour", &labels, d.flow_veh_per_h);
         let optional = [
+            ("arterial_detector_flow_vehicles_per_hour", d.flow_veh_per_h),
             ("arterial_detector_occupancy_ratio", d.occupancy),
             ("arterial_detector_speed_meters_per_second", d.speed_mps),
             ("arterial_detector_density_vehicles_per_meter", d.density_veh_per_km.map(|k| k / 1_000.0)),

@@ -9,6 +9,7 @@ use crate::reject::{Reason, Reject};
 use crate::topic::Topic;
 
 pub mod json;
+pub mod protobuf;
 pub(crate) mod scan;
 
 /// Most events in one message. A longer batch is refused as a whole.
@@ -30,8 +31,9 @@ pub type Fate = Result<Event, Refused>;
 
 /// Decodes one message and adds its fates to `out`: at least one, at most [`BATCH_EVENTS_MAX`].
 ///
-/// `/hfp/v2/…` (with the slash in front) is HSL's format, `arterial/v1/…` ours; anything else is
-/// [`Reason::UnknownTopic`].
+/// `/hfp/v2/…` (with the slash in front) is HSL's format, `arterial/v1/…` ours: JSON, or protobuf where `/pb` ends the
+/// topic. Anything else is [`Reason::UnknownTopic`], unless a rule names its format: see
+/// [`crate::foreign::by_topic`].
 pub fn decode(topic: &str, payload: &[u8], out: &mut Vec<Fate>) {
     if payload.len() > MESSAGE_BYTES_MAX {
         let detail = format!("{} bytes are more than {MESSAGE_BYTES_MAX}", payload.len());
@@ -42,7 +44,10 @@ pub fn decode(topic: &str, payload: &[u8], out: &mut Vec<Fate>) {
     }
     match Topic::parse(topic) {
         Ok(topic) => json::decode(&topic, payload, out),
-        Err(reject) => out.push(refused(reject, payload)),
+        Err(reject) => match topic.strip_suffix(protobuf::SUFFIX).and_then(|topic| Topic::parse(topic).ok()) {
+            Some(topic) => protobuf::decode(&topic, payload, out),
+            None => out.push(refused(reject, payload)),
+        },
     }
 }
 

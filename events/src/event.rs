@@ -2,6 +2,7 @@
 //!
 //! Upstream: the codecs. Downstream: the gate in `ingest`, `analyze`, the simulator.
 
+use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
 
@@ -47,6 +48,9 @@ pub struct Position {
     pub edge: Option<EdgeFix>,
 }
 
+/// Longest id of an edge, bytes.
+pub const EDGE_ID_BYTES_MAX: usize = 256;
+
 /// A place on a named street of somebody's network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EdgeFix {
@@ -64,12 +68,39 @@ pub struct DetectorInterval {
     pub start: TimeMs,
     pub end: TimeMs,
     pub at: Option<LonLat>,
-    /// Vehicles that passed.
-    pub count: u32,
+    /// Vehicles that passed; `None` from a detector that does not count. Of count, occupancy and speed at least
+    /// one is there.
+    pub count: Option<u32>,
     /// Share of the interval in which the detector was covered, 0 to 1; `None` when not measured.
     pub occupancy: Option<f32>,
     /// Arithmetic mean of the spot speeds (time-mean speed); `None` when nothing passed.
     pub speed: Option<MetresPerSecond>,
+}
+
+impl DetectorInterval {
+    /// The interval as it is believed, whatever format it came in: it ends after it began, occupancy is a share, at
+    /// least one of count, occupancy and speed is there, and where nothing passed there is no speed.
+    ///
+    /// # Errors
+    /// [`Reason::OutOfRange`] or [`Reason::MissingField`], with the field as our own format names it.
+    pub fn checked(mut self) -> Result<Self, Reject> {
+        if self.end <= self.start {
+            let detail = format!("{} is not after start_ms {}", self.end.0, self.start.0);
+            return Err(Reject::field(Reason::OutOfRange, "end_ms", detail));
+        }
+        if let Some(share) = self.occupancy.filter(|share| !(0.0..=1.0).contains(share)) {
+            let detail = format!("{share} is not a share between 0 and 1");
+            return Err(Reject::field(Reason::OutOfRange, "occupancy", detail));
+        }
+        if self.count == Some(0) {
+            self.speed = None;
+        }
+        if self.count.is_none() && self.occupancy.is_none() && self.speed.is_none() {
+            let detail = "there is neither count nor occupancy nor speed".into();
+            return Err(Reject::field(Reason::MissingField, "count", detail));
+        }
+        Ok(self)
+    }
 }
 
 /// A signal group that changed.

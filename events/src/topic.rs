@@ -50,6 +50,9 @@ impl<'a> Topic<'a> {
     /// The filter of everything native.
     pub const FILTER: &'static str = "arterial/v1/+/+/+";
 
+    /// The filter of everything native in protobuf.
+    pub const PROTOBUF_FILTER: &'static str = "arterial/v1/+/+/+/pb";
+
     /// Takes a topic apart.
     ///
     /// # Errors
@@ -69,6 +72,14 @@ impl<'a> Topic<'a> {
             return Err(unknown("has an empty or overlong city or source"));
         }
         Ok(Self { city, kind, source })
+    }
+}
+
+impl Topic<'_> {
+    /// Whether who publishes here may name this source: itself, or, as a gateway, `{itself}.{anything}`.
+    pub fn speaks_for(&self, name: &str) -> bool {
+        let spoken_for = || name.strip_prefix(self.source).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'));
+        name == self.source || (spoken_for() && is_name(name))
     }
 }
 

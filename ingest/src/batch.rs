@@ -39,8 +39,8 @@ pub struct Detectors {
     pub end_ms: Vec<i64>,
     pub lon_deg: Vec<Option<f64>>,
     pub lat_deg: Vec<Option<f64>>,
-    /// Vehicles in the interval.
-    pub count: Vec<u32>,
+    /// Vehicles in the interval; `None` from a detector that does not count.
+    pub count: Vec<Option<u32>>,
     /// Share of the interval, 0 to 1.
     pub occupancy: Vec<Option<f32>>,
     pub speed_mps: Vec<Option<f32>>,

@@ -1,23 +1,30 @@
 //! What was rejected, kept as it came, with its reason: JSON lines in numbered files beside the spool.
 //!
 //! One line is one rejected event (or message that could not be decoded): see [`DeadLetter`]. Files are numbered
-//! upwards, rolled by size; when all together exceed their bound the oldest goes, and its lines are counted as
-//! dropped. A letter is on disk before its message is acknowledged; a message that comes again after a crash may
+//! upwards, rolled by size and age; when all together exceed their bound the oldest goes, and its lines are counted as
+//! dropped, and so does one that is too old, since what was rejected names vehicles and may not be kept for ever. A letter is on disk before its message is acknowledged; a message that comes again after a crash may
 //! leave two. Payloads name vehicles, so the files are readable by their owner only.
-//! Upstream: the writer. Downstream: `arterial dead-letters`.
+//! Upstream: the writer. Downstream: [`read`], for `arterial dead-letters`.
+
+pub mod read;
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use events::TimeMs;
 use events::codec::Refused;
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::faults::Faults;
 use crate::spool::SpoolError;
+
+/// How often the age of files is looked at while no letter comes, ms.
+const LOOK_EVERY_MS: i64 = 3_600_000;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +77,19 @@ impl DeadLetter {
 pub struct DeadLetterConfig {
     /// A file that has more is followed by a new one, bytes.
     pub file_bytes_max: u64,
+    /// A file that was begun longer ago is followed by a new one.
+    pub file_age_max: Duration,
     /// All files together; beyond it the oldest goes.
     pub retain_bytes: u64,
+    /// A file that was written last before this long goes: a letter is kept for at most this and `file_age_max`.
+    /// Enforced at the start, with new letters, and otherwise at the first block of every hour.
+    pub retain_age: Duration,
 }
 
 impl Default for DeadLetterConfig {
     fn default() -> Self {
-        Self { file_bytes_max: 16 << 20, retain_bytes: 1 << 30 }
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self { file_bytes_max: 16 << 20, file_age_max: DAY, retain_bytes: 1 << 30, retain_age: 30 * DAY }
     }
 }
 
@@ -89,6 +102,8 @@ pub struct DeadLetters {
     /// The newest file; `None` before the first letter and after a failure.
     file: Option<File>,
     faults: Faults,
+    /// When age was last looked at.
+    looked: TimeMs,
 }
 
 impl DeadLetters {
@@ -121,7 +136,9 @@ impl DeadLetters {
                 file = Some(open_file(&path, *bytes, &faults).map_err(|cause| SpoolError::io("cut", &path, cause))?);
             }
         }
-        Ok(Self { dir: dir.to_owned(), config, files, file, faults })
+        let mut letters = Self { dir: dir.to_owned(), config, files, file, faults, looked: clock::now() };
+        letters.retain();
+        Ok(letters)
     }
 
     /// Appends letters; when this returns, they are on disk. Gives how many old ones were dropped to make room.
@@ -130,7 +147,8 @@ impl DeadLetters {
     /// If they could not be written or synced: none of them counts then, append them again.
     pub fn append(&mut self, letters: &[DeadLetter]) -> Result<u64, SpoolError> {
         if letters.is_empty() {
-            return Ok(0);
+            let due = clock::now().0.saturating_sub(self.looked.0) >= LOOK_EVERY_MS;
+            return Ok(if due { self.retain() } else { 0 });
         }
         let mut lines = Vec::new();
         for letter in letters {
@@ -138,7 +156,7 @@ impl DeadLetters {
             lines.push(b'\n');
         }
         let (number, good) = match self.files.back() {
-            Some((number, bytes)) if *bytes < self.config.file_bytes_max => (*number, *bytes),
+            Some((number, bytes)) if *bytes < self.config.file_bytes_max && !self.is_old(*number) => (*number, *bytes),
             Some((number, _)) => (number + 1, 0),
             None => (0, 0),
         };
@@ -161,12 +179,29 @@ impl DeadLetters {
         Ok(self.retain())
     }
 
+    /// Whether a file was begun too long ago to be gone on with.
+    fn is_old(&self, number: u64) -> bool {
+        let begun = fs::metadata(path_of(&self.dir, number)).and_then(|data| data.created());
+        begun.is_ok_and(|begun| is_past(begun, self.config.file_age_max))
+    }
+
     fn retain(&mut self) -> u64 {
+        self.looked = clock::now();
         let mut dropped = 0;
-        while self.files.len() > 1 && self.files.iter().map(|(_, bytes)| bytes).sum::<u64>() > self.config.retain_bytes
-        {
-            let Some((number, _)) = self.files.pop_front() else { break };
+        while let Some((number, _)) = self.files.front().copied() {
             let path = path_of(&self.dir, number);
+            let too_much = self.files.len() > 1
+                && self.files.iter().map(|(_, bytes)| bytes).sum::<u64>() > self.config.retain_bytes;
+            let written = fs::metadata(&path).and_then(|data| data.modified());
+            if !too_much && !written.is_ok_and(|written| is_past(written, self.config.retain_age)) {
+                break;
+            }
+            self.files.pop_front();
+            if self.files.is_empty() {
+                // Numbers go on, so that a place never names two letters.
+                self.file = None;
+                self.files.push_back((number + 1, 0));
+            }
             dropped += lines_in(&path).unwrap_or(0);
             if let Err(cause) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %cause, "an old dead-letter file could not be deleted");
@@ -174,6 +209,13 @@ impl DeadLetters {
         }
         dropped
     }
+}
+
+/// Whether a time on disk lies longer ago than an age; one in the future does not.
+fn is_past(time: SystemTime, age: Duration) -> bool {
+    let ms = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let age_ms = clock::now().0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX));
+    age_ms > i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The files of a dead-letter folder, oldest first.
@@ -267,7 +309,7 @@ mod tests {
     #[test]
     fn the_oldest_file_goes_and_its_letters_are_counted() {
         let dir = tempfile::tempdir().unwrap();
-        let config = DeadLetterConfig { file_bytes_max: 2_000, retain_bytes: 10_000 };
+        let config = DeadLetterConfig { file_bytes_max: 2_000, retain_bytes: 10_000, ..DeadLetterConfig::default() };
         let mut letters = DeadLetters::open(dir.path(), config).unwrap();
         let (mut written, mut dropped) = (0, 0);
         for _ in 0..200 {
@@ -277,5 +319,40 @@ mod tests {
         let kept = stored(dir.path()).len() as u64;
         assert!(dropped > 0 && kept > 0);
         assert_eq!(kept + dropped, written);
+    }
+
+    #[test]
+    fn what_is_too_old_goes_also_when_nothing_comes_and_numbers_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut letters = DeadLetters::open(dir.path(), DeadLetterConfig::default()).unwrap();
+        letters.append(&[letter(b"old"), letter(b"older")]).unwrap();
+        let first = files_in(dir.path()).unwrap().remove(0);
+        let month_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
+        File::options().append(true).open(&first).unwrap().set_modified(month_ago).unwrap();
+        assert_eq!(letters.append(&[]).unwrap(), 0, "not looked at again within the hour");
+        letters.looked = TimeMs(0);
+        assert_eq!(letters.append(&[]).unwrap(), 2);
+        assert!(files_in(dir.path()).unwrap().is_empty());
+        letters.append(&[letter(b"new")]).unwrap();
+        let files = files_in(dir.path()).unwrap();
+        assert_eq!(files.iter().map(|path| number_of(path)).collect::<Vec<_>>(), [Some(1)]);
+        // And at the start.
+        File::options().append(true).open(&files[0]).unwrap().set_modified(month_ago).unwrap();
+        DeadLetters::open(dir.path(), DeadLetterConfig::default()).unwrap();
+        assert!(files_in(dir.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_for_a_day_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = DeadLetterConfig { file_age_max: Duration::ZERO, ..DeadLetterConfig::default() };
+        let mut letters = DeadLetters::open(dir.path(), config).unwrap();
+        letters.append(&[letter(b"a")]).unwrap();
+        // Older than nothing at all: any file whose clock has moved on by a millisecond.
+        while !is_past(fs::metadata(path_of(dir.path(), 0)).unwrap().created().unwrap(), Duration::ZERO) {
+            std::hint::spin_loop();
+        }
+        letters.append(&[letter(b"b")]).unwrap();
+        assert_eq!(files_in(dir.path()).unwrap().len(), 2);
     }
 }

@@ -3,8 +3,11 @@
 //! Upstream: the endpoint's connections, broker mode, `arterial analyze`. Downstream: the gate, which alone knows what
 //! was there before. Each connection has a decoder of its own, so that decoding uses every core and shares nothing.
 
+use std::sync::Arc;
+
 use events::codec::json::{PlainPosition, plain_positions};
 use events::codec::{self, Refused};
+use events::foreign::by_topic::Rules;
 use events::{Event, Kind, Reason, Reject, TimeMs, Topic};
 
 use crate::batch::Batch;
@@ -44,6 +47,7 @@ impl Decoded {
 pub(crate) struct Decoder {
     future_skew_ms: i64,
     names: Names,
+    formats: Arc<Rules>,
     /// The topic of the message before, since a device has one. Empty at first.
     topic: String,
     /// Where its source begins, if it is a native topic of positions.
@@ -65,7 +69,13 @@ struct Names {
 impl Decoder {
     pub(crate) fn new(future_skew_ms: i64, pseudonyms: Pseudonyms) -> Self {
         let names = Names { pseudonyms, source: String::new(), day: 0..0, vehicle: 0 };
-        Self { future_skew_ms, names, topic: String::new(), source_at: None, fates: Vec::new() }
+        let (formats, topic) = (Arc::default(), String::new());
+        Self { future_skew_ms, names, formats, topic, source_at: None, fates: Vec::new() }
+    }
+
+    /// The same with foreign formats on some topics.
+    pub(crate) fn with_formats(self, formats: Rules) -> Self {
+        Self { formats: Arc::new(formats), ..self }
     }
 
     /// Whether the message before had this topic, which then needs no checking again.
@@ -86,7 +96,9 @@ impl Decoder {
         if topic != self.topic {
             topic.clone_into(&mut self.topic);
             let native = Topic::parse(topic).ok().filter(|native| native.kind == Kind::Position);
-            self.source_at = native.map(|native| topic.len() - native.source.len());
+            // Where a rule or the topic itself names another format, the short way is not open.
+            let json = native.filter(|native| topic.ends_with(native.source) && !self.formats.name(topic));
+            self.source_at = json.map(|native| topic.len() - native.source.len());
         }
         if let Some(at) = self.source_at
             && self.plain(&topic[at..], payload, received, out)
@@ -94,7 +106,7 @@ impl Decoder {
             return;
         }
         let mut fates = std::mem::take(&mut self.fates);
-        codec::decode(topic, payload, &mut fates);
+        self.formats.decode(topic, payload, &mut fates);
         let alone = fates.len() == 1;
         for fate in fates.drain(..) {
             let no = match fate {

@@ -10,6 +10,7 @@ mod seen;
 use std::collections::BTreeMap;
 
 use events::codec::Refused;
+use events::foreign::by_topic::Rules;
 use events::{Event, Reason, Reject, TimeMs};
 
 use crate::batch::Batch;
@@ -88,6 +89,13 @@ impl Gate {
         let decoder = Decoder::new(config.future_skew_ms, pseudonyms);
         let (seen, fates) = (Seen::new(config.duplicates_max), Fates::default());
         Self { decoder, seen, fates, decoded: Decoded::default(), repeats: Vec::new() }
+    }
+
+    /// The same with foreign formats on some topics.
+    #[must_use]
+    pub fn with_formats(mut self, formats: Rules) -> Self {
+        self.decoder = self.decoder.with_formats(formats);
+        self
     }
 
     /// Decodes a message and decides the fate of each event in it: accepted ones are pushed to `out`, rejected

@@ -11,6 +11,8 @@
 mod close;
 mod connection;
 mod door;
+#[doc(hidden)]
+pub mod fuzz;
 mod outbox;
 mod packet;
 mod tap;

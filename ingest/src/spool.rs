@@ -6,6 +6,7 @@
 
 mod error;
 mod frame;
+pub mod inspect;
 mod reader;
 mod recover;
 

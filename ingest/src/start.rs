@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
+use events::foreign::by_topic::Rules;
 use prometheus::Registry;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ pub struct IngestConfig {
     /// The folder of all that is stored; made if it is not there.
     pub dir: PathBuf,
     pub gate: GateConfig,
+    /// Topics in foreign formats.
+    pub formats: Rules,
     pub spool: SpoolConfig,
     pub dead_letters: DeadLetterConfig,
     pub writer: WriterConfig,
@@ -41,6 +44,7 @@ impl IngestConfig {
         Self {
             dir: dir.into(),
             gate: GateConfig::default(),
+            formats: Rules::default(),
             spool: SpoolConfig::default(),
             dead_letters: DeadLetterConfig::default(),
             writer: WriterConfig::default(),
@@ -98,7 +102,7 @@ impl Ingest {
         fs::create_dir_all(dir).map_err(|cause| IngestError::Dir { dir: dir.clone(), cause })?;
         // The spool first: its lock keeps a second ingest away from everything else in the folder.
         let spool = Spool::open_with(&spool_dir(dir), config.spool, config.faults.clone())?;
-        let mut gate = Gate::new(config.gate, Pseudonyms::load_or_create(dir)?);
+        let mut gate = Gate::new(config.gate, Pseudonyms::load_or_create(dir)?).with_formats(config.formats);
         remember_newest(&mut gate, &spool_dir(dir), config.gate.duplicates_max)?;
         let dead_letters = DeadLetters::open_with(&dead_letter_dir(dir), config.dead_letters, config.faults.clone())?;
         let metrics = Metrics::new(registry).map_err(IngestError::Metrics)?;

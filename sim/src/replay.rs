@@ -37,12 +37,12 @@ pub struct ReplayConfig {
 }
 
 impl ReplayConfig {
-    /// All of a recording of that format, at its own speed. CSV is sorted, since such files are often grouped
-    /// by vehicle; the others are in the order of their receipt.
+    /// All of a recording of that format, at its own speed. Tables and snapshots are sorted, since they are often
+    /// grouped by vehicle or detector; the others are in the order in which they came about.
     pub fn new(city: impl Into<String>, format: &Format) -> Self {
         let sort_by_time = match format {
-            Format::Csv(_) => true,
-            Format::Hfp | Format::SumoFcd => false,
+            Format::Csv(_) | Format::Loops(_) | Format::GtfsRt | Format::NgsiLd => true,
+            Format::Hfp | Format::SumoFcd | Format::SumoE1 | Format::Atspm(_) => false,
         };
         Self {
             city: city.into(),

@@ -6,6 +6,8 @@
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
 //! - [`simulate`]: `arterial sim` into files and over several connections
+//! - [`formats`]: every count in `docs/formats.md`
+//! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
@@ -17,7 +19,9 @@
 
 mod bad_input;
 mod city;
+mod formats;
 mod hexagons;
+mod kept;
 mod matched;
 mod pipeline;
 mod processes;

@@ -132,8 +132,8 @@ impl Day {
         self.with_occupancy += 1;
         self.zero += u32::from(occupancy == 0.0);
         self.high += u32::from(occupancy > HIGH_OCCUPANCY);
-        self.occupied_empty += u32::from(occupancy > 0.0 && reading.count == 0);
-        self.unoccupied_flow += u32::from(occupancy == 0.0 && reading.count > 0);
+        self.occupied_empty += u32::from(occupancy > 0.0 && reading.count == Some(0));
+        self.unoccupied_flow += u32::from(occupancy == 0.0 && reading.count.is_some_and(|n| n > 0));
         let is_same = occupancy > 0.0 && self.last_occupancy == Some(occupancy);
         self.same_run = if is_same { self.same_run + 1 } else { 1 };
         self.same_run_max = self.same_run_max.max(self.same_run);
@@ -171,7 +171,7 @@ mod tests {
             let said = if at == 288 { Some((1, Some(0.1))) } else { of(at) };
             let Some((count, occupancy)) = said else { continue };
             let (start_ms, end_ms) = (at * 300_000, (at + 1) * 300_000);
-            health.apply(&Reading { start_ms, end_ms, count, occupancy, speed_mps: None }, 0);
+            health.apply(&Reading { start_ms, end_ms, count: Some(count), occupancy, speed_mps: None }, 0);
         }
         health.verdict()
     }
@@ -208,7 +208,7 @@ mod tests {
         let reading = |start_ms: i64| Reading {
             start_ms,
             end_ms: start_ms + 300_000,
-            count: 5,
+            count: Some(5),
             occupancy: Some(0.1),
             speed_mps: None,
         };

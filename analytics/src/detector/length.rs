@@ -49,7 +49,8 @@ pub(super) struct EffectiveLength {
 impl EffectiveLength {
     /// Counts an interval in; one of a week that is neither the running nor the last one is left out.
     pub(super) fn apply(&mut self, reading: &Reading) {
-        let Some(occupancy) = reading.occupancy.filter(|o| (0.0..=1.0).contains(o)) else { return };
+        let measured = reading.occupancy.filter(|o| (0.0..=1.0).contains(o)).zip(reading.count);
+        let Some((occupancy, count)) = measured else { return };
         let number = reading.start_ms.div_euclid(WEEK_MS);
         let running = self.running.get_or_insert_with(|| Week::new(number));
         if number > running.number {
@@ -63,7 +64,7 @@ impl EffectiveLength {
         };
         let bin = &mut week.bins[bin_of(f64::from(occupancy))];
         bin.intervals += 1;
-        bin.vehicles = bin.vehicles.saturating_add(reading.count);
+        bin.vehicles = bin.vehicles.saturating_add(count);
         bin.covered_s += f64::from(occupancy) * reading.seconds();
     }
 
@@ -108,7 +109,13 @@ mod tests {
     use super::*;
 
     fn reading(at: i64, count: u32, occupancy: f32) -> Reading {
-        Reading { start_ms: at * 60_000, end_ms: (at + 1) * 60_000, count, occupancy: Some(occupancy), speed_mps: None }
+        Reading {
+            start_ms: at * 60_000,
+            end_ms: (at + 1) * 60_000,
+            count: Some(count),
+            occupancy: Some(occupancy),
+            speed_mps: None,
+        }
     }
 
     #[test]

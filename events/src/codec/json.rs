@@ -5,7 +5,7 @@
 //! | kind | fields (`?` may be absent; null is absent; unknown fields are ignored) |
 //! |---|---|
 //! | position | `source`? `seq`? `ts_ms` or `ts` (RFC 3339) `lon_deg` `lat_deg` `speed_mps`? `heading_deg`? `edge`? {`id` `pos_m`} |
-//! | detector | `source`? `seq`? `start_ms` `end_ms` `count` `occupancy`? (0 to 1) `speed_mps`? `lon_deg`? `lat_deg`? |
+//! | detector | `source`? `seq`? `start_ms` `end_ms` `count`? `occupancy`? (0 to 1) `speed_mps`? `lon_deg`? `lat_deg`?; one of `count`, `occupancy`, `speed_mps` must be there |
 //! | signal | `source`? `seq`? `ts_ms` or `ts`, `phase`, `state` (red, yellow, green) |
 //!
 //! `source` is the topic's; a gateway `gw` may also speak for `gw.anything`. Of a repeated key the last counts.
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
             let detail = format!("{} is not after start_ms {}", end.0, start.0);
             return Err(Reject::field(Reason::OutOfRange, "end_ms", detail));
         }
-        let count = narrow("count", self.count.as_ref(), u32::MAX)?;
+        let count = whole("count", self.count.as_ref(), u32::MAX.into())?.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         let occupancy = single("occupancy", self.occupancy.as_ref())?;
         if let Some(share) = occupancy.filter(|share| !(0.0..=1.0).contains(share)) {
             let detail = format!("{share} is not a share between 0 and 1");
@@ -161,7 +161,11 @@ impl<'a> Fields<'a> {
         // Detectors write -1 for the speed of nobody. Whatever they write: nobody has no speed, not 0.
         let unsaid = matches!(&self.speed_mps, Some(Value::Number(text)) if text.parse() == Ok(-1.0_f32));
         let speed = if unsaid { None } else { self.speed()? };
-        let speed = speed.filter(|_| count > 0);
+        let speed = speed.filter(|_| count != Some(0));
+        // One that does not count may still say how long it was covered, or how fast they were.
+        if count.is_none() && occupancy.is_none() && speed.is_none() {
+            return Err(missing("count"));
+        }
         Ok(DetectorInterval { source, seq, start, end, at: self.place()?, count, occupancy, speed })
     }
 

@@ -108,9 +108,7 @@ impl Rows {
         }
         let line = self.lines.bytes();
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-        let count = |byte: u8| line.iter().filter(|b| **b == byte).count();
-        // The last of equals wins in `max_by_key`, so the comma stands last.
-        let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|byte| count(*byte)).unwrap_or(b',');
+        let delimiter = delimiter_of(line);
         split(line, delimiter, &mut self.row).map_err(|reject| not_this(reject.detail, expected()))?;
         Header::find(&self.map, delimiter, &self.row)
             .map_err(|expected| not_this(format!("the columns {}", excerpt(line)), expected))
@@ -155,8 +153,15 @@ impl Header {
     }
 }
 
+/// The delimiter that a header row has most of.
+pub(super) fn delimiter_of(line: &[u8]) -> u8 {
+    let count = |byte: u8| line.iter().filter(|b| **b == byte).count();
+    // The last of equals wins in `max_by_key`, so the comma stands last.
+    [b'\t', b';', b','].into_iter().max_by_key(|byte| count(*byte)).unwrap_or(b',')
+}
+
 /// Splits a line into fields. Lines without a quote, nearly all, need no CSV parser.
-fn split(line: &[u8], delimiter: u8, row: &mut ByteRecord) -> Result<(), Reject> {
+pub(super) fn split(line: &[u8], delimiter: u8, row: &mut ByteRecord) -> Result<(), Reject> {
     row.clear();
     if !line.contains(&b'"') {
         line.split(|byte| *byte == delimiter).for_each(|field| row.push_field(field));
@@ -248,7 +253,7 @@ fn time(map: &ColumnMap, header: &Header, row: &ByteRecord) -> Result<TimeMs, Re
 }
 
 /// A number; empty is `None`.
-fn number(row: &ByteRecord, i: usize, name: &str) -> Result<Option<f64>, Reject> {
+pub(super) fn number(row: &ByteRecord, i: usize, name: &str) -> Result<Option<f64>, Reject> {
     let Some(text) = field(row, i, name)? else { return Ok(None) };
     let unreadable =
         |_| refuse(Reason::UnreadableField, name, format!("`{}` is not a number", excerpt(text.as_bytes())));
@@ -257,7 +262,7 @@ fn number(row: &ByteRecord, i: usize, name: &str) -> Result<Option<f64>, Reject>
 
 /// A field without white space around it; `None` for the ways in which tables write that nothing is there.
 /// Only the columns that we use need be UTF-8.
-fn field<'r>(row: &'r ByteRecord, i: usize, name: &str) -> Result<Option<&'r str>, Reject> {
+pub(super) fn field<'r>(row: &'r ByteRecord, i: usize, name: &str) -> Result<Option<&'r str>, Reject> {
     let bytes = row.get(i).unwrap_or_default().trim_ascii();
     let text = std::str::from_utf8(bytes).map_err(|_| refuse(Reason::NotUtf8, name, excerpt(bytes)))?;
     Ok((!is_nothing(text)).then_some(text))

@@ -118,7 +118,8 @@ fn source(topic: &str) -> Result<String, Reject> {
         let detail = format!("`{}` names no operator and vehicle", excerpt(topic.as_bytes()));
         Reject::whole(Reason::UnknownTopic, detail)
     };
-    let rest = topic.strip_prefix(TOPIC_PREFIX).ok_or_else(unknown)?;
+    // A bridge between brokers may have put levels of its own in front.
+    let (_, rest) = topic.split_once(TOPIC_PREFIX).ok_or_else(unknown)?;
     let mut levels = rest.split('/').skip(LEVELS_MIN - 2);
     match (levels.next(), levels.next()) {
         (Some(operator), Some(vehicle)) if !operator.is_empty() && !vehicle.is_empty() => {

@@ -14,12 +14,12 @@ use quick_xml::{Reader, XmlVersion};
 
 use self::counted::Counted;
 use super::{ReadError, Record, excerpt, failed, source_name};
-use crate::event::{EdgeFix, Event, Position};
+use crate::event::{EDGE_ID_BYTES_MAX, EdgeFix, Event, Position};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
 
-mod counted;
+pub(super) mod counted;
 
 const ROOT: &str = "fcd-export";
 
@@ -241,6 +241,10 @@ impl<'a> Attributes<'a> {
             Some((edge, n)) if !edge.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => edge,
             _ => lane,
         };
+        if edge_id.len() > EDGE_ID_BYTES_MAX {
+            let detail = format!("the edge is longer than {EDGE_ID_BYTES_MAX} bytes");
+            return Err(Reject::field(Reason::UnreadableField, "lane", detail));
+        }
         Ok(Some(EdgeFix { edge_id: edge_id.to_owned(), pos_m }))
     }
 }

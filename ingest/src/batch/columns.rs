@@ -101,7 +101,7 @@ fn detectors(d: &Detectors) -> Columns {
         ("end_ms", Arc::new(Int64Array::from(d.end_ms.clone())), false),
         ("lon_deg", Arc::new(Float64Array::from(d.lon_deg.clone())), true),
         ("lat_deg", Arc::new(Float64Array::from(d.lat_deg.clone())), true),
-        ("count", Arc::new(UInt32Array::from(d.count.clone())), false),
+        ("count", Arc::new(UInt32Array::from(d.count.clone())), true),
         ("occupancy", Arc::new(Float32Array::from(d.occupancy.clone())), true),
         ("speed_mps", Arc::new(Float32Array::from(d.speed_mps.clone())), true),
         ("received_ms", Arc::new(Int64Array::from(d.received_ms.clone())), false),
@@ -200,7 +200,7 @@ fn read_detectors(rows: &Rows<'_>, out: &mut Detectors) -> Result<(), BatchError
     out.end_ms.extend_from_slice(rows.numbers::<Int64Type>("end_ms")?.values());
     out.lon_deg.extend(rows.numbers::<Float64Type>("lon_deg")?);
     out.lat_deg.extend(rows.numbers::<Float64Type>("lat_deg")?);
-    out.count.extend_from_slice(rows.numbers::<UInt32Type>("count")?.values());
+    out.count.extend(rows.numbers::<UInt32Type>("count")?);
     out.occupancy.extend(rows.numbers::<Float32Type>("occupancy")?);
     out.speed_mps.extend(rows.numbers::<Float32Type>("speed_mps")?);
     out.received_ms.extend_from_slice(rows.numbers::<Int64Type>("received_ms")?.values());
@@ -266,7 +266,7 @@ mod tests {
                 end_ms: vec![60_000],
                 lon_deg: vec![None],
                 lat_deg: vec![None],
-                count: vec![7],
+                count: vec![Some(7)],
                 occupancy: vec![Some(0.25)],
                 speed_mps: vec![None],
                 received_ms: vec![60_100],

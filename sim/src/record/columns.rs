@@ -73,7 +73,7 @@ pub(super) fn detectors(_: &Names, rows: &[DetectorInterval]) -> Vec<ArrayRef> {
         Arc::new(UInt64Array::from_iter(rows.iter().map(|r| r.seq))),
         times(rows.iter().map(|r| r.start)),
         times(rows.iter().map(|r| r.end)),
-        Arc::new(UInt32Array::from_iter_values(rows.iter().map(|r| r.count))),
+        Arc::new(UInt32Array::from_iter(rows.iter().map(|r| r.count))),
         Arc::new(Float32Array::from_iter(rows.iter().map(|r| r.occupancy))),
         Arc::new(Float32Array::from_iter(rows.iter().map(|r| r.speed.map(events::MetresPerSecond::get)))),
     ]

@@ -172,7 +172,7 @@ impl Detector {
             start,
             end,
             at: Some(self.at),
-            count,
+            count: Some(count),
             occupancy: Some(occupancy),
             speed: spoken.and_then(|mps| MetresPerSecond::new(mps).ok()),
         })

@@ -48,7 +48,10 @@ fn encode_position(position: &Position, out: &mut Vec<u8>) {
 fn encode_detector(interval: &DetectorInterval, out: &mut Vec<u8>) {
     open(&interval.source, interval.seq, out);
     let (start, end) = (interval.start.0, interval.end.0);
-    put(out, format_args!(",\"start_ms\":{start},\"end_ms\":{end},\"count\":{}", interval.count));
+    put(out, format_args!(",\"start_ms\":{start},\"end_ms\":{end}"));
+    if let Some(count) = interval.count {
+        put(out, format_args!(",\"count\":{count}"));
+    }
     if let Some(share) = interval.occupancy.filter(|share| share.is_finite()) {
         put(out, format_args!(",\"occupancy\":{share}"));
     }

@@ -188,12 +188,14 @@ fn any_event() -> impl Strategy<Value = Event> {
             0_i64..1 << 40,
             1_i64..1 << 20,
             prop::option::of(place()),
-            0_u32..5,
+            prop::option::of(0_u32..5),
             (speed(), prop::option::of(0.0_f32..=1.0))
         )
             .prop_map(|(source, seq, start, length, at, count, (speed, occupancy))| {
                 let (start, end) = (TimeMs(start), TimeMs(start + length));
-                let speed = speed.filter(|_| count > 0);
+                let speed = speed.filter(|_| count != Some(0));
+                // One of the three must be there.
+                let count = if occupancy.is_none() && speed.is_none() { count.or(Some(0)) } else { count };
                 Event::Detector(DetectorInterval { source, seq, start, end, at, count, occupancy, speed })
             }),
         (source, seq(), time(), any::<u16>(), state).prop_map(|(source, seq, time, phase, state)| Event::Signal(

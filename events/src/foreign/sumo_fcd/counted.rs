@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 
 use crate::foreign::lines::LINE_BYTES_MAX;
 
-pub(super) struct Counted {
+pub(in crate::foreign) struct Counted {
     input: Box<dyn BufRead + Send>,
     line: u64,
     /// Bytes since the last `>`.
@@ -14,17 +14,17 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn new(input: Box<dyn BufRead + Send>) -> Self {
+    pub(in crate::foreign) fn new(input: Box<dyn BufRead + Send>) -> Self {
         Self { input, line: 1, open_bytes: 0 }
     }
 
     /// The line of the next byte, from 1.
-    pub(super) fn line(&self) -> u64 {
+    pub(in crate::foreign) fn line(&self) -> u64 {
         self.line
     }
 
     /// Whether no tag ended for too long; from then on every read fails.
-    pub(super) fn gave_up(&self) -> bool {
+    pub(in crate::foreign) fn gave_up(&self) -> bool {
         self.open_bytes > LINE_BYTES_MAX
     }
 }

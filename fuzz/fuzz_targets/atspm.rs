@@ -1,0 +1,4 @@
+//! Target `atspm`: see `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("atspm", bytes));

@@ -1,0 +1,4 @@
+//! Target `csv`: see `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("csv", bytes));

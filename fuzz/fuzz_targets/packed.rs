@@ -1,0 +1,4 @@
+//! Target `packed`: see `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("packed", bytes));

@@ -1,0 +1,4 @@
+//! Target `sumo-e1`: see `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("sumo-e1", bytes));

@@ -1,0 +1,4 @@
+//! Target `sumo-fcd`: see `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("sumo-fcd", bytes));
