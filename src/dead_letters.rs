@@ -21,6 +21,7 @@ use crate::spool::Place;
 
 /// Look through what was rejected, and send it again
 #[derive(clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in the life of the process")]
 pub(crate) enum Command {
     /// Count by reason, then list the newest
     List {
