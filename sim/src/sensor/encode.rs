@@ -301,7 +301,7 @@ mod tests {
         let seed = 77;
         let draw = |who: u64, what: u64, bound: u64| below(bound, seed, who, what, Stream::Fleet);
         let one = |who: u64| PositionReport {
-            vehicle: if who % 7 == 0 { u64::MAX - who } else { draw(who, 0, 1 << (who % 40)) },
+            vehicle: if who.is_multiple_of(7) { u64::MAX - who } else { draw(who, 0, 1 << (who % 40)) },
             seq: draw(who, 1, 1 << 32) as u32,
             time_ms: draw(who, 2, 4_000_000_000_000) as i64,
             arrival_ms: 0,
