@@ -6,7 +6,7 @@ import { expect, framesDrawn, test } from './page';
 test('window, language and theme survive a reload', async ({ page }) => {
   await page.goto('/');
   await framesDrawn(page, 1);
-  await page.getByRole('radio', { name: '5 min' }).check();
+  await page.getByRole('radio', { name: '5 min', exact: true }).check();
   await page.getByLabel('Colour scheme').selectOption('dark');
   await page.getByLabel('Language').selectOption('de');
   await expect.poll(() => page.url()).toContain('window=300');
