@@ -37,13 +37,13 @@ const CELLS_MAX: usize = 16_000_000;
 /// Why a run cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written")]
     File {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written")]
     Table {
         path: PathBuf,
         #[source]

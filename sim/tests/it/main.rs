@@ -5,6 +5,7 @@
 
 mod broker;
 mod city;
+mod cost;
 mod peer;
 mod publishing;
 mod recording;

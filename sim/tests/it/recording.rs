@@ -83,7 +83,7 @@ fn the_tables_hold_what_happened() {
     assert_eq!(count(&at("truth/phases.parquet")), shown as u64);
     assert!(wholes(&trips, "end_ms").iter().zip(wholes(&trips, "begin_ms")).all(|(end, begin)| *end > begin));
     let vehicles = rows(&at("positions.parquet"));
-    assert!(vehicles.iter().all(|b| b.column_by_name("vehicle").unwrap().as_primitive::<UInt64Type>().len() > 0));
+    assert!(vehicles.iter().all(|b| !b.column_by_name("vehicle").unwrap().as_primitive::<UInt64Type>().is_empty()));
     let kinds = texts(&rows(&at("truth/faults.parquet")), "kind");
     for kind in ["lost", "duplicate", "canyon", "clock"] {
         assert!(kinds.iter().any(|k| k.as_deref() == Some(kind)), "no {kind} was written down");
