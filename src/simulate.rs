@@ -35,7 +35,8 @@ fn parse_share(text: &str) -> Result<f64, String> {
 impl TrafficArgs {
     /// A city that begins now.
     pub(crate) fn city(&self, network: Arc<Network>) -> anyhow::Result<City> {
-        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start: this_second() };
+        let scenario =
+            Scenario { seed: self.seed, vehicles: self.vehicles, start: this_second(), ..Scenario::default() };
         let world = World::new(network, scenario)?;
         Ok(City::new(world, SensorConfig { probe_share: self.probe_share, ..SensorConfig::default() }))
     }

@@ -8,9 +8,9 @@
 //! - [`scenario`]: what is simulated, checked once
 //! - [`random`]: random numbers as a hash of who asks, when, and what for
 //! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
-//! - [`lane`]: who is on a lane, and who has been let onto it
-//! - [`signal`]: fixed-time signals
-//! - [`junction`]: which ways across a junction cross each other
+//! - `map`: lanes in the order in which they are driven, links, parts of the city
+//! - `cars`: the vehicles of a part, in columns
+//! - [`signal`]: plans of signals, given or derived, and what they show
 //! - [`demand`]: who drives from where to where, and by which route
 //! - [`world`]: one second after another
 //! - [`truth`]: the cells of all vehicles
@@ -20,10 +20,10 @@
 //! - [`city`]: world, sensors and truth together, and published
 //! - [`replay`]: a recording published with its own timing
 
+mod cars;
 pub mod city;
 pub mod demand;
-pub mod junction;
-pub mod lane;
+mod map;
 pub mod pace;
 pub mod publish;
 pub mod random;
@@ -39,8 +39,8 @@ pub use city::{City, CityConfig, CityError, CityProgress, CityReport, run_city};
 pub use pace::{Speed, SpeedError};
 pub use publish::{PublishConfig, PublishCounters, PublishError, PublishReport, Publisher};
 pub use replay::{ReplayConfig, ReplayError, ReplayProgress, ReplayReport, replay};
-pub use scenario::{Scenario, ScenarioError};
+pub use scenario::{Demand, Disruption, Incident, Route, Scenario, ScenarioError, Stop, Trip};
 pub use sensor::{SensorConfig, Sensors};
 pub use truth::{Truth, TruthCell};
-pub use vehicle::VehicleId;
-pub use world::World;
+pub use vehicle::{VehicleId, VehicleType};
+pub use world::{Move, Step, World};

@@ -132,12 +132,12 @@ impl Sensors {
                 out.push(Event::Signal(SignalChange { source, seq: Some(*seq), time: step.start, phase, state }));
             }
         }
-        for one in step.moves {
+        for one in step.moves() {
             if let Some(detector) = self.detector_of[one.segment.at()] {
-                self.detectors[detector as usize].observe(one);
+                self.detectors[detector as usize].observe(&one);
             }
             if one.last && self.is_probe(one.vehicle) {
-                let position = self.position(one, step.end);
+                let position = self.position(&one, step.end);
                 out.push(Event::Position(position));
             }
         }
@@ -264,7 +264,7 @@ mod tests {
     fn one(from_mm: i64, to_mm: i64) -> Move {
         let (vehicle, segment) = (VehicleId(1), SegmentIndex(0));
         let speed_mm_s = to_mm - from_mm;
-        Move { vehicle, segment, lane: 0, from_mm, to_mm, begin_ms: 0, end_ms: 1_000, speed_mm_s, last: true }
+        Move { vehicle, segment, lane: 0, kind: 0, from_mm, to_mm, begin_ms: 0, end_ms: 1_000, speed_mm_s, last: true }
     }
 
     #[test]

@@ -83,8 +83,8 @@ fn movement(stored: &Stored, chord: &Chord, lanes: Vec<(u8, u8)>) -> Movement {
     Movement { from, to, length_m: 0.0, speed_mps, lanes, signal: None, yields_to: Vec::new(), conflicts: Vec::new() }
 }
 
-/// The lanes of every movement out of one segment: right turns from the kerb, left turns from the middle of the
-/// road, straight on from everywhere; no lane leads nowhere.
+/// The lanes of every movement out of one segment: right turns from the kerb, left turns from the middle of the road,
+/// straight on from everywhere, each into any lane of the next street; no lane leads nowhere.
 fn lane_pairs(stored: &Stored, turns: &[Chord]) -> Vec<Vec<(u8, u8)>> {
     let Some(first) = turns.first() else { return Vec::new() };
     let lanes = stored.segments[first.from.at()].lanes.max(1);
@@ -102,25 +102,10 @@ fn lane_pairs(stored: &Stored, turns: &[Chord]) -> Vec<Vec<(u8, u8)>> {
                 Turn::Right => 0..1,
                 Turn::Left => lanes - 1..lanes,
             };
-            join(range, stored.segments[chord.to.at()].lanes.max(1), chord.turn)
+            let to = stored.segments[chord.to.at()].lanes.max(1);
+            range.flat_map(|lane| (0..to).map(move |target| (lane, target))).collect()
         })
         .collect()
-}
-
-/// Lane to lane without crossing: from the kerb for right turns and straight on, from the middle for left turns.
-fn join(from: std::ops::Range<u8>, to: u8, turn: Turn) -> Vec<(u8, u8)> {
-    let count = from.len() as u8;
-    let mut pairs = Vec::new();
-    for (i, lane) in from.clone().enumerate() {
-        let i = i as u8;
-        let target = if turn == Turn::Left { to.saturating_sub(count - i) } else { i.min(to - 1) };
-        pairs.push((lane, target));
-    }
-    // Where the street grows wider the outermost of the joined lanes opens onto the new ones.
-    if turn == Turn::Straight {
-        pairs.extend((count..to).map(|target| (from.end - 1, target)));
-    }
-    pairs
 }
 
 /// A chord of the circle around a junction.
@@ -235,14 +220,5 @@ mod tests {
         side.rank = (RoadClass::Residential, false);
         let main = chord(north, north);
         assert!(side.yields_to(&main, false) && !main.yields_to(&side, true), "a side street waits");
-    }
-
-    #[test]
-    fn no_lane_leads_nowhere_and_none_crosses_its_neighbour() {
-        assert_eq!(join(0..2, 3, Turn::Straight), [(0, 0), (1, 1), (1, 2)]);
-        assert_eq!(join(0..3, 2, Turn::Straight), [(0, 0), (1, 1), (2, 1)]);
-        assert_eq!(join(2..3, 3, Turn::Left), [(2, 2)]);
-        assert_eq!(join(1..3, 1, Turn::Left), [(1, 0), (2, 0)]);
-        assert_eq!(join(0..1, 2, Turn::Right), [(0, 0)]);
     }
 }

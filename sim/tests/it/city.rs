@@ -60,8 +60,8 @@ fn the_truth_has_every_millimetre_and_every_millisecond() {
         let step = city.world.step();
         truth.observe(&step);
         let pane = step.start.0 / 10_000 * 10_000;
-        let on_road = step.moves.iter().filter(|m| m.last).count() as i64;
-        for one in step.moves {
+        let on_road = step.moves().filter(|m| m.last).count() as i64;
+        for one in step.moves() {
             most.entry((one.segment, pane)).or_default().insert(one.vehicle);
             *last.entry(one.vehicle).or_insert(0) += one.to_mm - one.from_mm;
         }
@@ -109,7 +109,7 @@ fn detectors_count_whoever_passes_them() {
     for _ in 0..600 {
         let step = city.world.step();
         city.sensors.observe(&step, &mut said);
-        for one in step.moves {
+        for one in step.moves() {
             let Some(&at_mm) = loops.get(&one.segment) else { continue };
             let begin = *first_seen.entry((one.vehicle, one.segment)).or_insert(one.from_mm);
             if begin < at_mm && one.to_mm >= at_mm {
@@ -177,8 +177,8 @@ fn real_networks_are_driven_without_overlap_and_trips_arrive() {
         let (mut steps, mut driven_mm) = (0, 0);
         for second in 0..900 {
             let step = world.step();
-            steps += step.moves.iter().filter(|m| m.last).count();
-            driven_mm += step.moves.iter().map(|m| m.to_mm - m.from_mm).sum::<i64>();
+            steps += step.moves().filter(|m| m.last).count();
+            driven_mm += step.moves().map(|m| m.to_mm - m.from_mm).sum::<i64>();
             assert_eq!(world.find_overlap(), None, "{file}, seed {seed}, second {second}");
         }
         let counters = world.counters();
@@ -189,6 +189,6 @@ fn real_networks_are_driven_without_overlap_and_trips_arrive() {
             driven_mm as f64 / steps as f64 * 3.6 / 1_000.0
         );
         assert!(counters.arrived > 200, "{file}: {counters:?}");
-        assert!(counters.gave_up * 100 < counters.arrived, "{file}: gridlock: {counters:?}");
+        assert!(counters.rerouted * 20 < counters.arrived, "{file}: gridlock: {counters:?}");
     }
 }

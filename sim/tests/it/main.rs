@@ -7,7 +7,9 @@ mod broker;
 mod city;
 mod peer;
 mod publishing;
+mod realism;
 mod replaying;
+mod speed;
 
 use std::path::PathBuf;
 
