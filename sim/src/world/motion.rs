@@ -54,12 +54,7 @@ impl Part {
             let (pos, speed, who) =
                 (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
             let driver = &at.drivers[usize::from(who.kind)];
-            let limit = if pos > info.length_mm && who.link != NONE {
-                at.map.links[who.link as usize].limit_mm_s
-            } else {
-                state.limit_mm_s
-            };
-            let wanted = wanted_mm_s(driver, limit, who.factor_permille);
+            let wanted = wanted_mm_s(driver, limit_at(at, &state, info, pos, who), who.factor_permille);
             let mut view = View::new(driver, speed, wanted, who.memory_s);
             if let Some(ahead) = ahead {
                 view.follow(at, ahead, pos, min_gap_mm(driver, who));
@@ -85,28 +80,27 @@ impl Part {
                 gives_room |= asks.is_none();
             }
             let next = view.choose(at, who.id, wanted);
-            // Asleep until somebody is let on: the first before a wall, and everybody close behind a sleeper.
-            let may_sleep = state.granted == 0 && !gives_room && who.flags & (STOPS | RELEASED) == 0;
-            let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0;
-            if standing == index as u16
-                && speed == 0
-                && view.allowed < STANDING_MM_S
-                && may_sleep
-                && (index > 0 || before_wall)
-            {
+            let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
+            if may_sleep && falls_asleep(&state, info, index, pos, who) {
                 standing += 1;
             }
             self.cars.pos_mm[base + index] = pos + next;
             self.cars.speed_mm_s[base + index] = next;
-            let carried = &mut self.cars.who[base + index];
-            carried.flags &= !(CROSSED | FRESH);
-            carried.memory_s = remember(carried.memory_s, next, wanted);
-            if who.flags & STOPS != 0 && next == 0 && who.goal_mm - pos < AT_STOP_MM {
-                serve_stop(at, info, carried);
-            }
+            self.remember(at, info, base + index, next, wanted);
             ahead = Some((pos, speed, who.kind));
         }
         self.lanes[l].standing = standing;
+    }
+
+    /// What a vehicle carries on: what it has been through, and whether its stop is served.
+    fn remember(&mut self, at: &Context<'_>, info: &Lane, place: usize, speed: i32, wanted: i32) {
+        let pos = self.cars.pos_mm[place];
+        let who = &mut self.cars.who[place];
+        who.flags &= !(CROSSED | FRESH);
+        who.memory_s = remember(who.memory_s, speed, wanted);
+        if who.flags & STOPS != 0 && speed == 0 && who.goal_mm - pos < AT_STOP_MM {
+            serve_stop(at, info, who);
+        }
     }
 
     /// The rear of somebody who has left the lane at its end and is not yet clear of it.
@@ -351,6 +345,18 @@ fn look_through(at: &Context<'_>, view: &mut View<'_>, who: Who, link: &Link, mu
 
 fn min_gap_mm(driver: &Driver, who: Who) -> i32 {
     if who.flags & RELEASED != 0 { driver.min_gap_mm.min(SQUEEZED_GAP_MM) } else { driver.min_gap_mm }
+}
+
+/// The limit where a vehicle is: on the lane, or within the junction.
+fn limit_at(at: &Context<'_>, state: &LaneState, info: &Lane, pos: i32, who: Who) -> i32 {
+    if pos > info.length_mm && who.link != NONE { at.map.links[who.link as usize].limit_mm_s } else { state.limit_mm_s }
+}
+
+/// Whether one who stands sleeps until somebody is let on: the first before a wall, and everybody close behind a
+/// sleeper.
+fn falls_asleep(state: &LaneState, info: &Lane, index: usize, pos: i32, who: Who) -> bool {
+    let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0;
+    state.granted == 0 && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
 }
 
 /// Congestion is slower than half of what is wanted; it is forgotten at nine tenths of it.

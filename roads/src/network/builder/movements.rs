@@ -87,8 +87,9 @@ fn what_is_wrong(stored: &Stored, movement: &Movement) -> Option<&'static str> {
     if !movement.conflicts.iter().chain(&movement.yields_to).all(known) {
         return Some("it is in conflict with one that does not exist");
     }
-    let length_is_good = movement.length_m.is_finite() && movement.length_m >= 0.0;
-    if !length_is_good || !(movement.speed_mps.is_finite() && movement.speed_mps > 0.0) {
+    let is_long = movement.length_m.is_finite() && movement.length_m >= 0.0;
+    let is_fast = movement.speed_mps.is_finite() && movement.speed_mps > 0.0;
+    if !(is_long && is_fast) {
         return Some("its length must be 0 or more and its speed above 0");
     }
     let Some(SignalLinks { signal, links }) = &movement.signal else { return None };
