@@ -9,6 +9,7 @@ mod peer;
 mod publishing;
 mod realism;
 mod replaying;
+mod rules;
 mod speed;
 
 use std::path::PathBuf;
