@@ -40,7 +40,7 @@ impl TrafficArgs {
     /// A city from that moment on.
     pub(crate) fn city(&self, network: Arc<Network>, start: TimeMs, usual: Quality) -> anyhow::Result<City> {
         let sensors = self.sensors.config(usual)?;
-        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start };
+        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start, ..Scenario::default() };
         let world = World::new(network, scenario)?;
         Ok(City::new(world, sensors))
     }

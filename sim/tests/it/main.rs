@@ -8,9 +8,12 @@ mod city;
 mod cost;
 mod peer;
 mod publishing;
+mod realism;
 mod recording;
 mod replaying;
+mod rules;
 mod sensing;
+mod speed;
 
 use std::path::PathBuf;
 
