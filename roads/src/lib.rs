@@ -26,6 +26,7 @@ pub mod index;
 mod line;
 pub mod network;
 pub mod path;
+pub mod picture;
 pub mod segment;
 
 pub use cache::{OpenError, open};
