@@ -21,7 +21,7 @@ const SECONDARY_M2: f64 = 420.0 * 420.0;
 const TERTIARY_M2: f64 = 250.0 * 250.0;
 
 /// Side of a block in the old town and at the edge, metres.
-const BLOCK_OLD_M: f64 = 84.0;
+const BLOCK_OLD_M: f64 = 78.0;
 const BLOCK_EDGE_M: f64 = 142.0;
 
 /// A junction nearer than this share of a block's side is joined rather than neighboured.
@@ -40,7 +40,7 @@ const ARMS_MAX: u8 = 4;
 const SHARE_MIN: f64 = 0.24;
 
 /// Tries to find a good cut before a block is left as it is.
-const TRIES: u32 = 9;
+const TRIES: u32 = 28;
 
 /// Share of the blocks beyond the old town that stay parks, where they are of a park's size.
 const PARK_SHARE: f64 = 0.05;
@@ -99,15 +99,15 @@ impl Cutter<'_> {
         };
         let axis = long_axis(&outline, middle);
         let found = (0..TRIES).find_map(|again| {
-            let spread = 0.06 + 0.035 * f64::from(again);
+            let spread = (0.06 + 0.02 * f64::from(again)).min(0.34);
             let share = (self.random.unit() - 0.5) * 2.0 * spread;
-            let turn = (self.random.unit() - 0.5) * if again < 5 { 0.16 } else { 0.5 };
+            let turn = (self.random.unit() - 0.5) * if again < 8 { 0.16 } else { 0.7 };
             let ([ux, uy], extent_m) = axis;
             let on = [middle[0] + ux * extent_m * share, middle[1] + uy * extent_m * share];
             let (sin, cos) = turn.sin_cos();
             let way = [-uy * cos - ux * sin, ux * cos - uy * sin];
             let ends = crossings(&outline, on, way)?;
-            self.try_cut(block, &outline, ends, block_m, kind)
+            self.try_cut(block, &outline, ends, block_m, (kind, is_old))
         })?;
         let (from, to) = (self.junction(block, found.from), self.junction(block, found.to));
         let name = self.names.next(kind.class);
@@ -123,7 +123,7 @@ impl Cutter<'_> {
         outline: &[Edge],
         ends: (Spot, Spot),
         block_m: f64,
-        kind: Kind,
+        (kind, is_old): (Kind, bool),
     ) -> Option<Cut> {
         let join_m = block_m * JOIN_SHARE * if kind == SIDE { 1.0 } else { 1.4 };
         let (from, to) = (self.drawn_to(block, ends.0, join_m)?, self.drawn_to(block, ends.1, join_m)?);
@@ -134,7 +134,7 @@ impl Cutter<'_> {
         if !self.is_open(block, from, q) || !self.is_open(block, to, p) {
             return None;
         }
-        let line = self.bent(p, q, kind);
+        let line = if is_old { vec![p, q] } else { self.bent(p, q, kind) };
         let is_inside = line.windows(2).all(|pair| is_within(outline, mix(pair[0], pair[1], 0.5)));
         if !is_inside || meets_outline(outline, &line) {
             return None;
@@ -173,7 +173,7 @@ impl Cutter<'_> {
     /// The street: straight in the old town and where it is short, else with a slight bend.
     fn bent(&mut self, p: Point, q: Point, kind: Kind) -> Vec<Point> {
         let length_m = distance(p, q);
-        let sag = (self.random.unit() - 0.5) * if kind == SIDE { 0.16 } else { 0.10 };
+        let sag = (self.random.unit() - 0.5) * if kind == SIDE { 0.14 } else { 0.08 };
         if length_m < 90.0 || sag.abs() < 0.015 {
             return vec![p, q];
         }
