@@ -36,6 +36,9 @@ pub(crate) enum Command {
         /// Where the point 0, 0 of a CityFlow roadnet lies, degrees [default: that of the demo city]
         #[arg(long, value_name = "LON,LAT", value_parser = origin, allow_hyphen_values = true)]
         origin: Option<LonLat>,
+        /// Additional file of SUMO whose signal programmes replace those of the network; may be given again
+        #[arg(long, value_name = "ADD.XML")]
+        additional: Vec<PathBuf>,
     },
     /// Generate the demo city
     Generate {
@@ -128,8 +131,8 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Network> {
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Import { input, out, country, origin } => {
-            save(&import(&input, &ImportOptions { country, origin })?, &out)
+        Command::Import { input, out, country, origin, additional } => {
+            save(&import(&input, &ImportOptions { country, origin, programmes: additional })?, &out)
         }
         Command::Generate { out, seed, blocks_x, blocks_y, block_m } => {
             if !(40.0..=2_000.0).contains(&block_m) {
