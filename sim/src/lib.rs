@@ -6,6 +6,7 @@
 //!
 //! In reading order:
 //! - [`scenario`]: what is simulated, checked once
+//! - [`read`]: demand of SUMO and CityFlow, as it is
 //! - [`random`]: random numbers as a hash of who asks, when, and what for
 //! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
 //! - [`lane`]: who is on a lane, and who has been let onto it
@@ -27,6 +28,7 @@ pub mod lane;
 pub mod pace;
 pub mod publish;
 pub mod random;
+pub mod read;
 pub mod replay;
 pub mod scenario;
 pub mod sensor;

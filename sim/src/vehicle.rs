@@ -11,6 +11,7 @@ use std::fmt;
 use roads::SegmentIndex;
 
 use crate::lane::LaneIndex;
+use crate::scenario::ScenarioError;
 
 /// Length of a vehicle, mm (SUMO, vehicle type defaults, passenger car: 5 m).
 pub const LENGTH_MM: i64 = 5_000;
@@ -43,6 +44,126 @@ pub const FACTOR_PERMILLE_DEVIATION: f64 = 100.0;
 pub const FACTOR_PERMILLE_MIN: i64 = 800;
 /// Fastest driver, thousandths of the limit.
 pub const FACTOR_PERMILLE_MAX: i64 = 1_200;
+
+/// How a driver follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// As fast as is safe, less a little imperfection.
+    Krauss,
+    /// Intelligent Driver Model: a smooth approach to a desired gap.
+    Idm,
+}
+
+/// A kind of vehicle. SI units, as in SUMO's `vType`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VehicleType {
+    pub name: String,
+    pub length_mm: i32,
+    /// Bumper to bumper at standstill.
+    pub min_gap_mm: i32,
+    pub accel_mps2: f32,
+    /// Nobody ever brakes harder, and nobody has to.
+    pub decel_mps2: f32,
+    /// Kept for reports; the safe speed never needs it.
+    pub emergency_decel_mps2: f32,
+    /// Reaction time and desired headway; at least the step of 1 s, or the model is not safe.
+    pub tau_s: f32,
+    /// Imperfection, 0 to 1: a driver stays up to σ · acceleration · 1 s below what is safe.
+    pub sigma: f32,
+    pub speed_max_mps: f32,
+    /// Share of the limit that drivers want: mean and deviation, cut at [`FACTOR_PERMILLE_MIN`] and
+    /// [`FACTOR_PERMILLE_MAX`].
+    pub speed_factor_mean: f32,
+    pub speed_factor_deviation: f32,
+    pub model: Model,
+    pub is_bus: bool,
+    pub is_truck: bool,
+    /// Weight among the types of generated demand.
+    pub share: f32,
+}
+
+impl VehicleType {
+    /// A passenger car: sizes, acceleration and deceleration are SUMO's defaults (vehicle type documentation).
+    ///
+    /// τ 1.3 s with σ 0.2 is the pair whose capacity and wave speed came out right when SUMO 1.28 was measured on a
+    /// ring road: 2,041 veh/h/lane at 100 km/h, jam wave −19.6 km/h; SUMO's own default waves are too fast.
+    pub fn car() -> Self {
+        Self {
+            name: "car".to_owned(),
+            length_mm: LENGTH_MM as i32,
+            min_gap_mm: 2_500,
+            accel_mps2: 2.6,
+            decel_mps2: 4.5,
+            emergency_decel_mps2: 9.0,
+            tau_s: 1.3,
+            sigma: 0.2,
+            speed_max_mps: 55.0,
+            speed_factor_mean: 1.0,
+            speed_factor_deviation: 0.1,
+            model: Model::Krauss,
+            is_bus: false,
+            is_truck: false,
+            share: 1.0,
+        }
+    }
+
+    /// A city bus (SUMO's `bus`: 12 m, 1.2 m/s², 4 m/s², 85 km/h).
+    pub fn bus() -> Self {
+        Self {
+            name: "bus".to_owned(),
+            length_mm: 12_000,
+            accel_mps2: 1.2,
+            decel_mps2: 4.0,
+            emergency_decel_mps2: 7.0,
+            speed_max_mps: 23.6,
+            speed_factor_deviation: 0.0,
+            is_bus: true,
+            share: 0.0,
+            ..Self::car()
+        }
+    }
+
+    /// A lorry (SUMO's `truck`: 7.1 m, 1.3 m/s², 4 m/s², 130 km/h; here 10 m and 90 km/h, as regulation (EC) 561/2006's
+    /// fleet is limited).
+    pub fn truck() -> Self {
+        Self {
+            name: "truck".to_owned(),
+            length_mm: 10_000,
+            accel_mps2: 1.3,
+            decel_mps2: 4.0,
+            emergency_decel_mps2: 7.0,
+            speed_max_mps: 25.0,
+            speed_factor_deviation: 0.05,
+            is_truck: true,
+            share: 0.0,
+            ..Self::car()
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ScenarioError> {
+        let wrong = |what| Err(ScenarioError::Type { name: self.name.clone(), what });
+        if !(1_000..=30_000).contains(&self.length_mm) || !(0..=10_000).contains(&self.min_gap_mm) {
+            return wrong("its length must be 1 to 30 m and its gap 0 to 10 m");
+        }
+        let within = |x: f32, least: f32, most: f32| (least..=most).contains(&x);
+        if !within(self.accel_mps2, 0.1, 15.0) || !within(self.decel_mps2, 0.5, 15.0) {
+            return wrong("its acceleration must be 0.1 to 15 m/s², its deceleration 0.5 to 15 m/s²");
+        }
+        if !within(self.tau_s, 1.0, 10.0) || !within(self.sigma, 0.0, 1.0) {
+            return wrong("its headway must be 1 to 10 s, the step being one second, and its imperfection 0 to 1");
+        }
+        if !within(self.speed_max_mps, 1.0, 100.0) {
+            return wrong("its greatest speed must be 1 to 100 m/s");
+        }
+        if !within(self.speed_factor_mean, 0.1, 2.0) || !within(self.speed_factor_deviation, 0.0, 1.0) {
+            return wrong("its speed factor must be 0.1 to 2 with a deviation of 0 to 1");
+        }
+        if !within(self.share, 0.0, 1e6) {
+            return wrong("its share must be 0 or more");
+        }
+        Ok(())
+    }
+}
 
 /// One trip of one vehicle; never used again within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
