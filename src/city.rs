@@ -12,12 +12,12 @@ use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
-use roads::generate::{self, CityPlan};
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, fates_of, readiness_of};
-use crate::{listen, simulate};
+use crate::simulate::Quality;
+use crate::{listen, network, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -44,8 +44,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let mqtt = listen::bind(args.mqtt_listen, "--mqtt-listen", args.allow_remote).await?;
     let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
     let mqtt_address = mqtt.local_addr()?;
-    let network = Arc::new(generate::city(&CityPlan::default()));
-    let city = args.traffic.city(Arc::clone(&network))?;
+    let network = Arc::new(network::demo());
+    let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact)?;
 
     let registry = Registry::new();
     let ingest = Ingest::start(IngestConfig::new(&args.data), &registry)?;
@@ -56,6 +56,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         fates: Some(fates_of(&writer)),
     };
     let also_ready = Some(readiness_of(ingest.ready()));
+    let shared = registry.clone();
     let service = Service { city: CITY.to_owned(), network, config, registry, also_ready };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
@@ -63,7 +64,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let mut endpoint = tokio::spawn(server::serve(mqtt, writer, endpoint_stop.clone(), ServerConfig::default()));
     let mut pages = tokio::spawn(service.serve(http, service_stop.clone()));
     let connection = PublishConfig::new(mqtt_address.ip().to_string(), mqtt_address.port(), "arterial-city");
-    let mut traffic = tokio::spawn(simulate::publish(city, CityConfig::new(CITY), connection, stop.clone()));
+    let traffic_stop = stop.clone();
+    let mut traffic = tokio::spawn(async move {
+        simulate::publish(city, CityConfig::new(CITY), vec![connection], &shared, traffic_stop).await
+    });
     tokio::select! {
         ended = &mut traffic => ended??,
         ended = &mut endpoint => ended??,

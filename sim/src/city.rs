@@ -1,20 +1,31 @@
 //! A simulated city with its sensors and its truth, stepped as fast as it should be, and published.
 //!
-//! Upstream: the world. Downstream: [`Publisher`].
+//! Every second of a paced city ends at its moment of the wall clock; what the sensors said of it is then handed to
+//! the publishers, each with a connection of its own. When they hold back, the city waits, says so in [`Progress`]
+//! and catches up later: nothing is left out. Upstream: the world. Downstream: [`Publisher`], [`Record`].
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+mod progress;
 
-use events::codec::{BATCH_EVENTS_MAX, json};
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use events::codec::BATCH_EVENTS_MAX;
 use events::topic::is_name;
 use events::{Event, Kind, TimeMs, Topic};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::pace::{Pacer, Speed};
 use crate::publish::{PublishError, Publisher};
-use crate::sensor::{SensorConfig, Sensors};
+use crate::record::{Record, RecordError, Recorded};
+use crate::sensor::encode::Encoder;
+use crate::sensor::{Fault, PositionReport, Reports, SensorConfig, Sensors};
 use crate::truth::Truth;
 use crate::world::World;
+pub use progress::Progress;
+
+/// Most connections of one city.
+pub const CONNECTIONS_MAX: usize = 64;
 
 /// World, sensors and, if wanted, truth.
 #[derive(Debug)]
@@ -28,6 +39,9 @@ pub struct City {
 
 impl City {
     /// A city without truth.
+    ///
+    /// # Panics
+    /// If the sensors do not pass [`SensorConfig::check`].
     pub fn new(world: World, sensors: SensorConfig) -> Self {
         let gateway = sensors.gateway.clone();
         Self { sensors: Sensors::new(&world, sensors), world, truth: None, gateway }
@@ -37,6 +51,16 @@ impl City {
     pub fn step(&mut self, out: &mut Vec<Event>) -> TimeMs {
         let step = self.world.step();
         self.sensors.observe(&step, out);
+        if let Some(truth) = &mut self.truth {
+            truth.observe(&step);
+        }
+        step.end
+    }
+
+    /// The same without text, and with what went wrong.
+    pub fn report(&mut self, out: &mut Reports, faults: &mut Vec<Fault>) -> TimeMs {
+        let step = self.world.step();
+        self.sensors.sense(&step, out, faults);
         if let Some(truth) = &mut self.truth {
             truth.observe(&step);
         }
@@ -57,40 +81,9 @@ pub struct CityConfig {
 }
 
 impl CityConfig {
-    /// At the speed of the wall clock, without end, 500 events a message.
+    /// At the speed of the wall clock, without end, 1,000 events a message.
     pub fn new(city: impl Into<String>) -> Self {
-        Self { city: city.into(), speed: Speed::RealTime(1.0), duration_s: None, batch_events_max: 500 }
-    }
-}
-
-/// How far a city is; shared, and true at any moment.
-#[derive(Debug, Default)]
-pub struct CityProgress {
-    events: AtomicU64,
-    messages: AtomicU64,
-    vehicles: AtomicU64,
-    event_time_ms: AtomicI64,
-}
-
-impl CityProgress {
-    /// Events handed to the publisher.
-    pub fn events(&self) -> u64 {
-        self.events.load(Ordering::Relaxed)
-    }
-
-    /// Messages handed to the publisher.
-    pub fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    /// Vehicles on the road now.
-    pub fn vehicles(&self) -> u64 {
-        self.vehicles.load(Ordering::Relaxed)
-    }
-
-    /// Simulated until; 0 before the first second.
-    pub fn event_time(&self) -> TimeMs {
-        TimeMs(self.event_time_ms.load(Ordering::Relaxed))
+        Self { city: city.into(), speed: Speed::RealTime(1.0), duration_s: None, batch_events_max: BATCH_EVENTS_MAX }
     }
 }
 
@@ -110,95 +103,193 @@ pub struct CityReport {
 pub enum CityError {
     #[error("`{0}` cannot be the name of a city or a gateway in a topic")]
     Name(String),
-    #[error("{0} events do not fit into a message: 1 to {BATCH_EVENTS_MAX} do")]
+    #[error("batches of {0} events cannot be published: 1 to {BATCH_EVENTS_MAX} can")]
     Batch(usize),
+    #[error("a city cannot be published over {0} connections: over 1 to {CONNECTIONS_MAX} it can")]
+    Connections(usize),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Simulates and publishes. It ends when all is handed over, not yet acknowledged: see [`Publisher::finish`].
 ///
-/// Every second is published when it is over, under `received-ms` of its end. When the server is slow the city
-/// waits for it and then catches up.
+/// Every second is published when it is over, under `received-ms` of its end. All of one vehicle goes over one
+/// connection, so that its order is kept. When a server is slow the city waits for it and then catches up.
 ///
 /// # Errors
 /// See [`CityError`].
 pub async fn run_city(
     city: &mut City,
-    publisher: &mut Publisher,
+    publishers: &mut [Publisher],
     config: &CityConfig,
-    progress: &CityProgress,
+    progress: &Progress,
     cancel: CancellationToken,
 ) -> Result<CityReport, CityError> {
-    for name in [&config.city, &city.gateway] {
-        if !is_name(name) {
-            return Err(CityError::Name(name.clone()));
-        }
-    }
-    if !(1..=BATCH_EVENTS_MAX).contains(&config.batch_events_max) {
-        return Err(CityError::Batch(config.batch_events_max));
-    }
-    let mut report = CityReport::default();
+    let mut desk = Desk::new(city, publishers, config, progress)?;
     let mut pacer = Pacer::new(config.speed);
     pacer.wait_for(city.world.now()).await;
-    let mut said = Vec::new();
-    while config.duration_s.is_none_or(|s| report.seconds < s) && !cancel.is_cancelled() {
+    progress.begin(city.world.now());
+    let (mut said, mut faults) = (Reports::default(), Vec::new());
+    while config.duration_s.is_none_or(|s| desk.report.seconds < s) && !cancel.is_cancelled() {
         said.clear();
-        let end = city.step(&mut said);
-        report.seconds += 1;
+        faults.clear();
+        let end = city.report(&mut said, &mut faults);
+        desk.report.seconds += 1;
         progress.vehicles.store(city.world.vehicles_on_road() as u64, Ordering::Relaxed);
-        let gateway = &city.gateway;
+        progress.under_way.store(city.sensors.under_way() as u64, Ordering::Relaxed);
         let publish = async {
             pacer.wait_for(end).await;
             // At full speed with nothing to say nothing else would let other tasks run.
             tokio::task::yield_now().await;
-            publish_second(&said, end, gateway, publisher, config, progress, &mut report).await
+            desk.publish(&said).await
         };
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
             done = publish => done?,
         }
-        progress.event_time_ms.store(end.0, Ordering::Relaxed);
+        progress.end_second(end, pacer.behind(end));
     }
-    report.cancelled = cancel.is_cancelled();
-    Ok(report)
+    desk.report.cancelled = cancel.is_cancelled();
+    Ok(desk.report)
 }
 
-async fn publish_second(
-    said: &[Event],
-    end: TimeMs,
-    gateway: &str,
-    publisher: &mut Publisher,
-    config: &CityConfig,
-    progress: &CityProgress,
-    report: &mut CityReport,
-) -> Result<(), PublishError> {
-    let mut by_kind: BTreeMap<&str, (Kind, Vec<Event>)> = BTreeMap::new();
-    for event in said {
-        let kind = match event {
-            Event::Position(_) => Kind::Position,
-            Event::Detector(_) => Kind::Detector,
-            Event::Signal(_) => Kind::Signal,
-        };
-        by_kind.entry(kind.name()).or_insert_with(|| (kind, Vec::new())).1.push(event.clone());
-    }
-    for (kind, events) in by_kind.values() {
-        let topic = Topic { city: &config.city, kind: *kind, source: gateway }.to_string();
-        for batch in events.chunks(config.batch_events_max) {
-            let mut payload = Vec::new();
-            json::encode_batch(batch, &mut payload);
-            publisher.publish(topic.clone(), payload, Some(end)).await?;
-            let count = batch.len() as u64;
-            match kind {
-                Kind::Position => report.positions += count,
-                Kind::Detector => report.detectors += count,
-                Kind::Signal => report.signals += count,
-            }
-            report.messages += 1;
-            progress.messages.fetch_add(1, Ordering::Relaxed);
-            progress.events.fetch_add(count, Ordering::Relaxed);
+/// Simulates and records, as fast as it goes: no MQTT, no clock.
+///
+/// # Errors
+/// [`CityError::Record`].
+pub fn record_city(
+    city: &mut City,
+    mut record: Record,
+    duration_s: u64,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Recorded, CityError> {
+    progress.begin(city.world.now());
+    let (mut said, mut faults) = (Reports::default(), Vec::new());
+    for _ in 0..duration_s {
+        if cancel.is_cancelled() {
+            break;
         }
+        let step = city.world.step();
+        city.sensors.sense(&step, &mut said, &mut faults);
+        record.truth(&step)?;
+        let end = step.end;
+        progress.events.fetch_add(said.len() as u64, Ordering::Relaxed);
+        record.reports(&mut said, &mut faults)?;
+        progress.vehicles.store(city.world.vehicles_on_road() as u64, Ordering::Relaxed);
+        progress.under_way.store(city.sensors.under_way() as u64, Ordering::Relaxed);
+        progress.end_second(end, std::time::Duration::ZERO);
     }
-    Ok(())
+    Ok(record.finish()?)
+}
+
+/// Where seconds become messages.
+struct Desk<'a> {
+    publishers: &'a mut [Publisher],
+    encoder: Encoder,
+    topics: [String; 3],
+    batch_events_max: usize,
+    /// Positions of the second that runs, by connection.
+    sorted: Vec<Vec<PositionReport>>,
+    others: Vec<Event>,
+    progress: &'a Progress,
+    report: CityReport,
+}
+
+/// The order of [`Desk::topics`].
+const KINDS: [Kind; 3] = [Kind::Position, Kind::Detector, Kind::Signal];
+
+impl<'a> Desk<'a> {
+    fn new(
+        city: &City,
+        publishers: &'a mut [Publisher],
+        config: &CityConfig,
+        progress: &'a Progress,
+    ) -> Result<Self, CityError> {
+        for name in [&config.city, &city.gateway] {
+            if !is_name(name) {
+                return Err(CityError::Name(name.clone()));
+            }
+        }
+        if !(1..=BATCH_EVENTS_MAX).contains(&config.batch_events_max) {
+            return Err(CityError::Batch(config.batch_events_max));
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&publishers.len()) {
+            return Err(CityError::Connections(publishers.len()));
+        }
+        let topic = |kind| Topic { city: &config.city, kind, source: &city.gateway }.to_string();
+        Ok(Self {
+            encoder: Encoder::new(&city.gateway, city.world.network(), city.sensors.config().with_edge),
+            topics: KINDS.map(topic),
+            batch_events_max: config.batch_events_max,
+            sorted: vec![Vec::new(); publishers.len()],
+            others: Vec::new(),
+            publishers,
+            progress,
+            report: CityReport::default(),
+        })
+    }
+
+    async fn publish(&mut self, said: &Reports) -> Result<(), PublishError> {
+        let connections = self.sorted.len() as u64;
+        for report in &said.positions {
+            self.sorted[(report.vehicle % connections) as usize].push(*report);
+        }
+        for connection in 0..self.sorted.len() {
+            let mut positions = std::mem::take(&mut self.sorted[connection]);
+            for batch in positions.chunks(self.batch_events_max) {
+                let mut payload = Vec::new();
+                self.encoder.positions(batch, &mut payload);
+                self.hand_over(connection, 0, payload, batch.len(), said.end).await?;
+                self.report.positions += batch.len() as u64;
+            }
+            positions.clear();
+            self.sorted[connection] = positions;
+        }
+        for (kind, wanted) in KINDS.iter().enumerate().skip(1) {
+            let is_kind = |event: &&Event| kind_of(event) == *wanted;
+            self.others.extend(said.others.iter().filter(is_kind).cloned());
+            let others = std::mem::take(&mut self.others);
+            for batch in others.chunks(self.batch_events_max) {
+                let mut payload = Vec::new();
+                self.encoder.others(batch, &mut payload);
+                self.hand_over(0, kind, payload, batch.len(), said.end).await?;
+                match wanted {
+                    Kind::Detector => self.report.detectors += batch.len() as u64,
+                    Kind::Position | Kind::Signal => self.report.signals += batch.len() as u64,
+                }
+            }
+            self.others = others;
+            self.others.clear();
+        }
+        Ok(())
+    }
+
+    async fn hand_over(
+        &mut self,
+        connection: usize,
+        kind: usize,
+        payload: Vec<u8>,
+        events: usize,
+        end: TimeMs,
+    ) -> Result<(), PublishError> {
+        let payload = Bytes::from(payload);
+        let bytes = payload.len() as u64;
+        let began = Instant::now();
+        self.publishers[connection].publish(self.topics[kind].clone(), payload, Some(end)).await?;
+        self.progress.hand_over(events as u64, bytes, began.elapsed());
+        self.report.messages += 1;
+        Ok(())
+    }
+}
+
+fn kind_of(event: &Event) -> Kind {
+    match event {
+        Event::Position(_) => Kind::Position,
+        Event::Detector(_) => Kind::Detector,
+        Event::Signal(_) => Kind::Signal,
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! In reading order:
 //! - [`scenario`]: what is simulated, checked once
+//! - [`scene`]: scenarios as files of a person, and those that are built in
 //! - [`read`]: demand of SUMO and CityFlow, as it is
 //! - [`random`]: random numbers as a hash of who asks, when, and what for
 //! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
@@ -14,35 +15,42 @@
 //! - [`junction`]: which ways across a junction cross each other
 //! - [`demand`]: who drives from where to where, and by which route
 //! - [`world`]: one second after another
-//! - [`truth`]: the cells of all vehicles
+//! - [`truth`]: the cells and the trips of all vehicles
 //! - [`sensor`]: what probes, loops and signals report of it
 //! - [`pace`]: event time against the wall clock
 //! - [`publish`]: MQTT, with nothing lost silently
-//! - [`city`]: world, sensors and truth together, and published
+//! - [`record`]: events and truth as Parquet
+//! - [`city`]: world, sensors and truth together, and published or recorded
+//! - [`metrics`]: what Prometheus is told of it
 //! - [`replay`]: a recording published with its own timing
 
 pub mod city;
 pub mod demand;
 pub mod junction;
 pub mod lane;
+pub mod metrics;
 pub mod pace;
 pub mod publish;
 pub mod random;
 pub mod read;
+pub mod record;
 pub mod replay;
 pub mod scenario;
+pub mod scene;
 pub mod sensor;
 pub mod signal;
 pub mod truth;
 pub mod vehicle;
 pub mod world;
 
-pub use city::{City, CityConfig, CityError, CityProgress, CityReport, run_city};
+pub use city::{City, CityConfig, CityError, CityReport, Progress, record_city, run_city};
+pub use metrics::Metrics;
 pub use pace::{Speed, SpeedError};
 pub use publish::{PublishConfig, PublishCounters, PublishError, PublishReport, Publisher};
+pub use record::{Record, RecordError, Recorded};
 pub use replay::{ReplayConfig, ReplayError, ReplayProgress, ReplayReport, replay};
 pub use scenario::{Scenario, ScenarioError};
-pub use sensor::{SensorConfig, Sensors};
+pub use sensor::{Fault, SensorConfig, SensorError, Sensors};
 pub use truth::{Truth, TruthCell};
 pub use vehicle::VehicleId;
 pub use world::World;

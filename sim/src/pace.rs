@@ -77,6 +77,16 @@ impl Pacer {
             Speed::RealTime(_) => tokio::time::sleep_until(began + due_after(self.speed, first, event)).await,
         }
     }
+
+    /// How long ago an event was due; zero before that, at full speed, and before the first event.
+    pub fn behind(&self, event: TimeMs) -> Duration {
+        match (self.speed, self.first) {
+            (Speed::RealTime(_), Some((first, began))) => {
+                Instant::now().saturating_duration_since(began + due_after(self.speed, first, event))
+            }
+            (Speed::Max, _) | (Speed::RealTime(_), None) => Duration::ZERO,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,23 @@ pub enum Stream {
     NoiseEast,
     NoiseNorth,
     SignalOffset,
+    Fleet = 64,
+    ReportPhase,
+    ReportJitter,
+    ReceiverQuality,
+    WhiteEast,
+    WhiteNorth,
+    CanyonDepth,
+    CanyonEast,
+    CanyonNorth,
+    CanyonJump,
+    Clock,
+    Latency,
+    Loss,
+    Duplicate,
+    Outage,
+    LoopHealth,
+    LoopPassage,
 }
 
 /// 64 evenly distributed bits.

@@ -316,7 +316,10 @@ fn check_od(network: &Network, od: &Od) -> Result<(), ScenarioError> {
     }
     let rises = od.profile.is_sorted_by(|a, b| a.0 < b.0);
     if !rises || od.profile.iter().any(|(_, factor)| !(*factor >= 0.0 && factor.is_finite())) {
-        return Err(ScenarioError::Flow { number: 0, what: "the profile must rise in time and its factors be 0 or more" });
+        return Err(ScenarioError::Flow {
+            number: 0,
+            what: "the profile must rise in time and its factors be 0 or more",
+        });
     }
     Ok(())
 }
@@ -382,7 +385,13 @@ mod tests {
         for (bad, says) in [
             (with(trip(Route::Between(a, nowhere))), "trip 0: it begins or ends on a street"),
             (with(trip(Route::Fixed([a, unconnected].into()))), "trip 0: its route makes a turn"),
-            (with(Demand::Od(Arc::new(Od { flows: vec![Flow { from_zone: 0, to_zone: 0, vehicles_per_hour: 1.0 }], ..Od::default() }))), "flow 0"),
+            (
+                with(Demand::Od(Arc::new(Od {
+                    flows: vec![Flow { from_zone: 0, to_zone: 0, vehicles_per_hour: 1.0 }],
+                    ..Od::default()
+                }))),
+                "flow 0",
+            ),
             (Scenario { incidents: incident(closed), ..Scenario::default() }, "incident i: there is no such lane"),
         ] {
             let sentence = bad.check_on(&network).unwrap_err().to_string();

@@ -1,80 +1,51 @@
 //! Sensors: what a share of the vehicles, the loops in the main streets and the signals report.
 //!
-//! Upstream: the steps of the world. Downstream: publishing. Sources are named `{gateway}.v7`,
-//! `{gateway}.loop-{segment id}`, `{gateway}.signal-{node}`, since one gateway speaks for all of them.
+//! Upstream: the steps of the world, which sensors only read. Downstream: publishing, the tables of a headless run.
+//! Sources are named `{gateway}.v7`, `{gateway}.loop-{segment id}`, `{gateway}.signal-{node}`, since one gateway
+//! speaks for all of them. Loops and signals are wired: what they say arrives at once.
+//!
+//! In reading order:
+//! - [`config`]: what is measured, and a switch for each fault
+//! - [`fault`]: what goes wrong, as the truth writes it down
+//! - [`report`]: what is reported of one second
+//! - `probe`: which vehicles report, and when
+//! - `receiver`, [`canyon`]: the error of a position, and where it is worse
+//! - `delivery`: how long a report is under way
+//! - [`loops`]: loops and their faults
+//! - [`encode`]: reports as JSON batches
+
+pub mod canyon;
+pub mod config;
+mod delivery;
+pub mod encode;
+pub mod fault;
+pub mod loops;
+mod probe;
+mod receiver;
+pub mod report;
+mod saved;
 
 use std::f64::consts::PI;
 use std::sync::Arc;
 
 use events::units::EARTH_RADIUS_M;
-use events::{DetectorInterval, EdgeFix, Event, LonLat, MetresPerSecond, Position, SignalChange, TimeMs};
-use roads::{Network, NodeIndex, RoadClass, SegmentIndex};
-use rustc_hash::FxHashMap;
+use events::{Event, SignalChange, TimeMs};
+use roads::{Network, NodeIndex};
 
-use crate::random::{Stream, normal, unit};
-use crate::vehicle::{LENGTH_MM, VehicleId};
+pub use config::{Fleet, SensorConfig, SensorError};
+pub use fault::{Fault, FaultKind, Faulty};
+pub use loops::{DETECTOR_INTERVAL_MS, Detector, LOOP_LENGTH_MM};
+pub use report::{PositionReport, Reports};
+
+use crate::random::{Stream, unit};
 use crate::world::{Move, Step, World};
+use delivery::Wheel;
+use loops::DAY_MS;
+use probe::{Probes, Setup};
+use receiver::Asking;
 
-/// Loops count for so long before they report, ms.
-pub const DETECTOR_INTERVAL_MS: i64 = 60_000;
-
-/// Length of a loop in driving direction, mm (6 feet: FHWA, Traffic Detector Handbook, 2006).
-pub const LOOP_LENGTH_MM: i64 = 1_829;
-
-/// Shortest segment with a loop, mm: the loop lies two thirds along it, and must be clear of its end.
-const LOOP_SEGMENT_MM_MIN: i64 = 40_000;
-
-/// Time over which the error of a receiver is forgotten, seconds (Wilson, Garmin 12XL: about a minute).
-const GPS_MEMORY_S: f64 = 60.0;
-
-/// Share of the error that is new every second, as a part of the slow error's deviation (0.4 m of 2.5 m).
-const GPS_WHITE_SHARE: f64 = 0.16;
-
-/// Probes not heard for so long are forgotten, steps.
-const FORGET_AFTER_STEPS: u64 = 60;
-
-/// What is measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SensorConfig {
-    /// The name under which all sources are published.
-    pub gateway: String,
-    /// Share of the vehicles that report their position every second, 0 to 1.
-    pub probe_share: f64,
-    /// Deviation of the slow error of a position per axis, m; 0 is exact.
-    pub gps_sigma_m: f64,
-    /// Whether positions say the segment's id and the offset on it.
-    pub with_edge: bool,
-    pub with_detectors: bool,
-    pub with_signals: bool,
-}
-
-impl Default for SensorConfig {
-    fn default() -> Self {
-        Self {
-            gateway: "sim".to_owned(),
-            probe_share: 1.0,
-            gps_sigma_m: 0.0,
-            with_edge: false,
-            with_detectors: true,
-            with_signals: true,
-        }
-    }
-}
-
-/// A loop across all lanes of a segment.
-#[derive(Clone, Debug)]
-pub struct Detector {
-    pub segment: SegmentIndex,
-    /// Begin of the loop from the begin of the segment.
-    pub at_mm: i64,
-    source: String,
-    at: LonLat,
-    lanes: i64,
-    seq: u64,
-    count: u32,
-    covered_ms: i64,
-    speed_sum_mm_s: i64,
-}
+/// No loop on this segment.
+const NO_LOOP: u32 = u32::MAX;
 
 /// All sensors of a city.
 #[derive(Debug)]
@@ -82,38 +53,60 @@ pub struct Sensors {
     network: Arc<Network>,
     seed: u64,
     config: SensorConfig,
-    probes: FxHashMap<VehicleId, Probe>,
+    /// When the sensors began.
+    begin_ms: i64,
+    steps: u32,
+    probes: Probes,
+    under_way: Wheel,
+    /// Deviation that a place adds to positions, m by segment; empty without canyons.
+    canyon_m: Vec<f32>,
+    /// Degrees in a metre east and north, in the middle of the network.
+    deg_per_m: [f64; 2],
     detectors: Vec<Detector>,
-    detector_of: Vec<Option<u32>>,
+    detector_of: Vec<u32>,
+    day: Option<i64>,
     interval_start: TimeMs,
     signals: Vec<(String, u64)>,
-    steps: u64,
-}
-
-/// What a probe remembers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Probe {
-    seq: u64,
-    heard_step: u64,
-    /// Slow error east and north, m.
-    error_m: [f64; 2],
+    scratch: Reports,
 }
 
 impl Sensors {
     /// Sensors for a world that has not begun.
+    ///
+    /// # Panics
+    /// If the configuration does not pass [`SensorConfig::check`].
     pub fn new(world: &World, config: SensorConfig) -> Self {
-        let network = world.network().clone();
-        let mut detectors = Vec::new();
-        let mut detector_of = vec![None; network.segments().len()];
-        for at in network.indices().filter(|at| config.with_detectors && has_loop(&network, *at)) {
-            detector_of[at.at()] = Some(detectors.len() as u32);
-            detectors.push(Detector::new(&network, at, &config.gateway));
+        config.check().expect("whoever makes sensors has checked what they are to measure");
+        let (network, seed) = (world.network().clone(), world.scenario().seed);
+        let detectors = if config.with_detectors { loops::all(&network, &config.gateway) } else { Vec::new() };
+        let mut detector_of = vec![NO_LOOP; network.segments().len()];
+        for (i, detector) in detectors.iter().enumerate() {
+            detector_of[detector.segment.at()] = i as u32;
         }
         let name = |node: NodeIndex| format!("{}.signal-{}", config.gateway, node.0);
         let signals = world.signals().iter().map(|s| (name(s.node), 0)).collect();
-        let (seed, interval_start) = (world.scenario().seed, world.now());
-        let probes = FxHashMap::default();
-        Self { network, seed, config, probes, detectors, detector_of, interval_start, signals, steps: 0 }
+        let canyon_m = if config.canyons { canyon::find(&network, seed) } else { Vec::new() };
+        let [_, south, _, north] = network.bbox();
+        let m_per_deg = EARTH_RADIUS_M * PI / 180.0;
+        // One scale for the city: across 50 km the metre east changes by less than 1 %, the error is random anyway.
+        let deg_per_m = [1.0 / (m_per_deg * ((south + north) / 2.0).to_radians().cos().max(1e-3)), 1.0 / m_per_deg];
+        Self {
+            seed,
+            begin_ms: world.now().0,
+            steps: 0,
+            probes: Probes::default(),
+            under_way: Wheel::new(),
+            canyon_m,
+            deg_per_m,
+            detectors,
+            detector_of,
+            day: None,
+            interval_start: world.now(),
+            signals,
+            scratch: Reports::default(),
+            network,
+            config,
+        }
     }
 
     /// The loops, by segment.
@@ -121,173 +114,216 @@ impl Sensors {
         &self.detectors
     }
 
-    /// Adds what is reported of one second to `out`.
+    /// What is measured.
+    pub fn config(&self) -> &SensorConfig {
+        &self.config
+    }
+
+    /// Positions that were sent and have not arrived: at most 128 seconds' worth.
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Adds what arrives of one second to `out`, as events, and forgets the faults.
     pub fn observe(&mut self, step: &Step<'_>, out: &mut Vec<Event>) {
+        let mut reports = std::mem::take(&mut self.scratch);
+        reports.clear();
+        self.sense(step, &mut reports, &mut Vec::new());
+        let event = |p: &PositionReport| p.event(&self.config.gateway, &self.network, self.config.with_edge);
+        out.append(&mut reports.others);
+        out.extend(reports.positions.iter().map(event));
+        self.scratch = reports;
+    }
+
+    /// Adds what arrives of one second to `out`, and what went wrong in it to `faults`.
+    pub fn sense(&mut self, step: &Step<'_>, out: &mut Reports, faults: &mut Vec<Fault>) {
         self.steps += 1;
+        out.end = step.end;
+        if self.steps == 1 {
+            self.name_places(step.start, faults);
+        }
+        self.begin_day(step.start, faults);
         if self.config.with_signals {
             for shown in step.signals {
                 let (source, seq) = &mut self.signals[shown.signal];
                 *seq += 1;
                 let (source, phase, state) = (source.clone(), shown.group as u16 + 1, shown.state);
-                out.push(Event::Signal(SignalChange { source, seq: Some(*seq), time: step.start, phase, state }));
+                let change = SignalChange { source, seq: Some(*seq), time: step.start, phase, state };
+                out.others.push(Event::Signal(change));
             }
         }
-        for one in step.moves {
-            if let Some(detector) = self.detector_of[one.segment.at()] {
-                self.detectors[detector as usize].observe(one);
+        let mut first = 0;
+        for (i, one) in step.moves.iter().enumerate() {
+            let detector = self.detector_of[one.segment.at()];
+            if detector != NO_LOOP {
+                self.detectors[detector as usize].observe(one, self.seed);
             }
-            if one.last && self.is_probe(one.vehicle) {
-                let position = self.position(one, step.end);
-                out.push(Event::Position(position));
+            if !one.last {
+                continue;
             }
+            let of_vehicle = std::mem::replace(&mut first, i + 1);
+            while let Some((probe, is_new)) = self.due(one) {
+                if is_new {
+                    self.name_clock(probe, step.start, faults);
+                }
+                self.report(probe, &step.moves[of_vehicle..=i], step.end, out, faults);
+                self.probes.plan(one.slot, self.seed);
+            }
+        }
+        if self.config.latency {
+            self.under_way.take(step.end.0, &mut out.positions);
         }
         if step.end.0 % DETECTOR_INTERVAL_MS == 0 {
-            for detector in &mut self.detectors {
-                out.push(Event::Detector(detector.report(self.interval_start, step.end)));
+            self.report_loops(step.end, out);
+        }
+    }
+
+    #[inline]
+    fn due(&mut self, one: &Move) -> Option<(u32, bool)> {
+        let setup = Setup { seed: self.seed, config: &self.config };
+        self.probes.due(one.slot, one.vehicle, self.steps, &setup)
+    }
+
+    /// One report of one probe: measured, or not; sent, or kept for later.
+    fn report(&mut self, at: u32, moves: &[Move], end: TimeMs, out: &mut Reports, faults: &mut Vec<Fault>) {
+        let (seed, step) = (self.seed, self.steps);
+        let probe = self.probes.get_mut(at);
+        let true_ms = self.begin_ms + probe.due_ms;
+        let vehicle = probe.vehicle;
+        let within_ms = true_ms - (end.0 - 1_000);
+        let here = moves.iter().find(|m| m.end_ms >= within_ms).unwrap_or(&moves[moves.len() - 1]);
+        let outage = if self.config.outages { delivery::outage(seed, vehicle, true_ms) } else { None };
+        if let Some(outage) = outage.filter(|o| o.begin_ms != probe.outage_ms) {
+            probe.outage_ms = outage.begin_ms;
+            let kind = if outage.is_silence { FaultKind::Silence } else { FaultKind::NoFix };
+            let (begin, end) = (TimeMs(outage.begin_ms), TimeMs(outage.end_ms));
+            faults.push(Fault { who: Faulty::Vehicle(vehicle), kind, begin, end, value: 0.0 });
+        }
+        let in_tunnel = self.config.outages && self.network.segment(here.segment).structure.is_tunnel;
+        if in_tunnel || outage.is_some_and(|o| !o.is_silence) {
+            return;
+        }
+        // The speed is constant within the second.
+        let rest_ms = (here.end_ms - within_ms).clamp(0, here.end_ms - here.begin_ms);
+        let offset_mm = (here.to_mm - here.speed_mm_s * rest_ms / 1_000).clamp(here.from_mm, here.to_mm);
+        let offset_m = offset_mm as f64 / 1_000.0;
+        let place = self.network.place(here.segment, offset_m);
+        let (mut lon, mut lat) = (place.lon_deg(), place.lat_deg());
+        if self.config.gps_sigma_m > 0.0 || !self.canyon_m.is_empty() {
+            let canyon_m = self.canyon_m.get(here.segment.at()).map_or(0.0, |m| f64::from(*m));
+            probe.fixes += 1;
+            let gap_s = u64::from(step - probe.fix_step);
+            probe.fix_step = step;
+            let nth = u64::from(probe.fixes);
+            let ask = Asking { seed, vehicle, nth, gap_s, sigma_m: self.config.gps_sigma_m, canyon_m };
+            let error = probe.receiver.next(&ask);
+            lon += error.east_m * self.deg_per_m[0];
+            lat += error.north_m * self.deg_per_m[1];
+            if error.jump_m > 0.0 {
+                let (who, kind, begin) = (Faulty::Vehicle(vehicle), FaultKind::Jump, TimeMs(true_ms));
+                faults.push(Fault { who, kind, begin, end: begin, value: error.jump_m });
             }
-            self.interval_start = step.end;
         }
-        if self.steps.is_multiple_of(FORGET_AFTER_STEPS) {
-            let now = self.steps;
-            self.probes.retain(|_, probe| now - probe.heard_step < FORGET_AFTER_STEPS);
-        }
-    }
-
-    fn is_probe(&self, id: VehicleId) -> bool {
-        unit(self.seed, id.0, 0, Stream::Probe) < self.config.probe_share
-    }
-
-    fn position(&mut self, one: &Move, time: TimeMs) -> Position {
-        let offset_m = one.to_mm as f64 / 1_000.0;
-        let probe = self.probes.entry(one.vehicle).or_default();
         probe.seq += 1;
-        probe.heard_step = self.steps;
-        let (seq, mut at) = (probe.seq, self.network.place(one.segment, offset_m));
-        if self.config.gps_sigma_m > 0.0 {
-            at = probe.blur(at, self.seed, one.vehicle, self.steps, self.config.gps_sigma_m);
-        }
-        let edge_id = || self.network.segment(one.segment).id.to_string();
-        Position {
-            source: format!("{}.{}", self.config.gateway, one.vehicle),
-            seq: Some(seq),
-            time,
-            at,
-            speed: MetresPerSecond::new(one.speed_mm_s as f32 / 1_000.0).ok(),
-            heading: Some(self.network.heading(one.segment, offset_m)),
-            edge: self.config.with_edge.then(|| EdgeFix { edge_id: edge_id(), pos_m: offset_m }),
-        }
-    }
-}
-
-impl Probe {
-    /// A place with the error of a receiver: a slow one that forgets itself within [`GPS_MEMORY_S`] (a first-order
-    /// autoregression, of deviation `sigma_m` from the first second on) and a white one.
-    fn blur(&mut self, at: LonLat, seed: u64, id: VehicleId, step: u64, sigma_m: f64) -> LonLat {
-        let kept = (-1.0 / GPS_MEMORY_S).exp();
-        let mut error_m = [0.0; 2];
-        for (axis, stream) in [Stream::NoiseEast, Stream::NoiseNorth].into_iter().enumerate() {
-            let fresh = sigma_m * normal(seed, id.0, 2 * step, stream);
-            let slow = &mut self.error_m[axis];
-            *slow = if self.seq == 1 { fresh } else { kept * *slow + (1.0 - kept * kept).sqrt() * fresh };
-            error_m[axis] = *slow + GPS_WHITE_SHARE * sigma_m * normal(seed, id.0, 2 * step + 1, stream);
-        }
-        let m_per_deg = EARTH_RADIUS_M * PI / 180.0;
-        let lat = at.lat_deg() + error_m[1] / m_per_deg;
-        let lon = at.lon_deg() + error_m[0] / (m_per_deg * at.lat_deg().to_radians().cos());
-        LonLat::new(lon, lat).unwrap_or(at)
-    }
-}
-
-impl Detector {
-    fn new(network: &Network, segment: SegmentIndex, gateway: &str) -> Self {
-        let meta = network.segment(segment);
-        let at_mm = (meta.length_m * 2_000.0 / 3.0) as i64;
-        Self {
-            segment,
-            at_mm,
-            source: format!("{gateway}.loop-{}", meta.id),
-            at: network.place(segment, at_mm as f64 / 1_000.0),
-            lanes: i64::from(meta.lanes.max(1)),
-            seq: 0,
-            count: 0,
-            covered_ms: 0,
-            speed_sum_mm_s: 0,
-        }
-    }
-
-    /// Counts a front that reaches the loop, and the time during which any part of the vehicle is over it.
-    fn observe(&mut self, one: &Move) {
-        if one.from_mm < self.at_mm && self.at_mm <= one.to_mm {
-            self.count += 1;
-            self.speed_sum_mm_s += one.speed_mm_s;
-        }
-        let clear_mm = self.at_mm + LOOP_LENGTH_MM + LENGTH_MM;
-        let (way_mm, time_ms) = (one.to_mm - one.from_mm, one.end_ms - one.begin_ms);
-        self.covered_ms += if way_mm == 0 {
-            if (self.at_mm..clear_mm).contains(&one.to_mm) { time_ms } else { 0 }
-        } else {
-            let over_mm = one.to_mm.min(clear_mm) - one.from_mm.max(self.at_mm);
-            time_ms * over_mm.max(0) / way_mm
+        let (lon_e7, lat_e7) = report::place_e7(lon, lat);
+        let heading = self.network.heading(here.segment, offset_m).get();
+        let report = PositionReport {
+            vehicle,
+            seq: probe.seq,
+            time_ms: true_ms + i64::from(probe.clock_off_ms),
+            arrival_ms: outage.map_or(true_ms, |silence| silence.end_ms),
+            lon_e7,
+            lat_e7,
+            speed_mm_s: here.speed_mm_s.max(0) as u32,
+            heading_ddeg: ((heading * 10.0).round() as u16) % 3_600,
+            segment: here.segment.0,
+            offset_mm: offset_mm.max(0) as u32,
         };
+        self.send(at, report, TimeMs(true_ms), end, out, faults);
     }
 
-    fn report(&mut self, start: TimeMs, end: TimeMs) -> DetectorInterval {
-        self.seq += 1;
-        let count = std::mem::take(&mut self.count);
-        let speed_sum = std::mem::take(&mut self.speed_sum_mm_s) as f64;
-        let covered = std::mem::take(&mut self.covered_ms) as f64;
-        let mean_mps = (speed_sum / f64::from(count.max(1)) / 1_000.0) as f32;
-        DetectorInterval {
-            source: self.source.clone(),
-            seq: Some(self.seq),
-            start,
-            end,
-            at: Some(self.at),
-            count,
-            occupancy: Some((covered / (self.lanes * (end.0 - start.0)) as f64).min(1.0) as f32),
-            speed: if count > 0 { MetresPerSecond::new(mean_mps).ok() } else { None },
+    fn send(
+        &mut self,
+        at: u32,
+        mut report: PositionReport,
+        measured: TimeMs,
+        end: TimeMs,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
+        let PositionReport { vehicle, seq, .. } = report;
+        let (seed, config) = (self.seed, &self.config);
+        let happens = |share, stream| share > 0.0 && unit(seed, vehicle, u64::from(seq), stream) < share;
+        let named =
+            |kind| Fault { who: Faulty::Vehicle(vehicle), kind, begin: measured, end: measured, value: f64::from(seq) };
+        if happens(config.loss_share, Stream::Loss) {
+            faults.push(named(FaultKind::Lost));
+            return;
+        }
+        let is_twice = happens(config.duplicate_share, Stream::Duplicate);
+        if is_twice {
+            faults.push(named(FaultKind::Duplicate));
+        }
+        if !config.latency {
+            // A radio that was silent cannot be told from one that was not: nothing is late.
+            report.arrival_ms = end.0;
+            out.positions.extend(std::iter::repeat_n(report, 1 + usize::from(is_twice)));
+            return;
+        }
+        let begin_ms = report.arrival_ms;
+        let probe = self.probes.get_mut(at);
+        for copy in 0..=u64::from(is_twice) {
+            report.arrival_ms = begin_ms + delivery::latency_ms(seed, vehicle, seq, copy);
+            if !config.reorder {
+                report.arrival_ms = report.arrival_ms.max(probe.arrival_ms);
+            }
+            probe.arrival_ms = probe.arrival_ms.max(report.arrival_ms);
+            self.under_way.put(report, end.0);
         }
     }
-}
 
-/// Streets of class tertiary or higher that are long enough.
-fn has_loop(network: &Network, at: SegmentIndex) -> bool {
-    let segment = network.segment(at);
-    segment.class <= RoadClass::Tertiary && (segment.length_m * 1_000.0) as i64 >= LOOP_SEGMENT_MM_MIN
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::Scenario;
-
-    fn one(from_mm: i64, to_mm: i64) -> Move {
-        let (vehicle, segment) = (VehicleId(1), SegmentIndex(0));
-        let speed_mm_s = to_mm - from_mm;
-        Move { vehicle, segment, lane: 0, from_mm, to_mm, begin_ms: 0, end_ms: 1_000, speed_mm_s, last: true }
+    fn report_loops(&mut self, end: TimeMs, out: &mut Reports) {
+        let passed: Vec<u32> = self.detectors.iter().map(|d| d.sums.passed).collect();
+        for detector in &mut self.detectors {
+            let beside = detector.beside.map_or(0, |other| passed[other as usize]);
+            out.others.extend(detector.report(self.interval_start, end, beside).map(Event::Detector));
+        }
+        self.interval_start = end;
     }
 
-    #[test]
-    fn a_loop_counts_fronts_once_and_is_covered_by_whole_vehicles() {
-        let network = Arc::new(roads::city(&roads::CityPlan::default()));
-        let world = World::new(network, Scenario::default()).unwrap();
-        let sensors = Sensors::new(&world, SensorConfig::default());
-        let fresh = Detector { lanes: 1, ..sensors.detectors()[0].clone() };
-        let (at, over) = (fresh.at_mm, LOOP_LENGTH_MM + LENGTH_MM);
-        for (moves, count, covered_ms, what) in [
-            (vec![one(at - 5_000, at + 5_000)], 1, 500, "passes at 10 m/s"),
-            (vec![one(at - 20_000, at + 20_000)], 1, 1_000 * over / 40_000, "passes within one second"),
-            (vec![one(at - 10, at), one(at, at), one(at, at + 10)], 1, 2_000, "stops exactly at the loop"),
-            (vec![one(at + over - 10, at + over), one(at + over, at + over)], 0, 1_000, "stops just beyond it"),
-            (vec![one(at - 2_000, at - 1)], 0, 0, "stops just before it"),
-        ] {
-            let mut detector = fresh.clone();
-            moves.iter().for_each(|m| detector.observe(m));
-            assert_eq!((detector.count, detector.covered_ms), (count, covered_ms), "{what}");
-            let report = detector.report(TimeMs(0), TimeMs(60_000));
-            assert_eq!(report.occupancy, Some(covered_ms as f32 / 60_000.0), "{what}");
-            assert_eq!(report.speed.is_some(), count > 0, "no passage is no speed, not 0");
-            assert_eq!((detector.count, detector.covered_ms), (0, 0));
+    /// At the begin and at each midnight (UTC) loops break or are mended.
+    fn begin_day(&mut self, now: TimeMs, faults: &mut Vec<Fault>) {
+        let day = now.0.div_euclid(DAY_MS);
+        if self.day.replace(day) == Some(day) {
+            return;
+        }
+        for detector in &mut self.detectors {
+            detector.begin_day(self.seed, day, self.config.healthy_loop_share);
+            if let Some(kind) = detector.fault {
+                let (begin, end) = (now, TimeMs((day + 1) * DAY_MS));
+                faults.push(Fault { who: Faulty::Loop(detector.segment.0), kind, begin, end, value: 0.0 });
+            }
+        }
+    }
+
+    /// Writes down where positions are bad or missing for good.
+    fn name_places(&self, now: TimeMs, faults: &mut Vec<Fault>) {
+        let forever = TimeMs(i64::MAX);
+        let named =
+            |i: usize, kind, value| Fault { who: Faulty::Segment(i as u32), kind, begin: now, end: forever, value };
+        let canyons = self.canyon_m.iter().enumerate().filter(|(_, m)| **m > 0.0);
+        faults.extend(canyons.map(|(i, m)| named(i, FaultKind::Canyon, f64::from(*m))));
+        if self.config.outages {
+            let tunnels = self.network.segments().iter().enumerate().filter(|(_, s)| s.structure.is_tunnel);
+            faults.extend(tunnels.map(|(i, _)| named(i, FaultKind::NoFix, 0.0)));
+        }
+    }
+
+    fn name_clock(&mut self, probe: u32, now: TimeMs, faults: &mut Vec<Fault>) {
+        let probe = self.probes.get_mut(probe);
+        if probe.has_broken_clock() {
+            let (who, value) = (Faulty::Vehicle(probe.vehicle), f64::from(probe.clock_off_ms));
+            faults.push(Fault { who, kind: FaultKind::Clock, begin: now, end: TimeMs(i64::MAX), value });
         }
     }
 }

@@ -6,6 +6,8 @@
 //! Source: Edie, Discussion of traffic stream measurements and definitions, 2nd International Symposium on
 //! the Theory of Traffic Flow, 1963: the distance driven and the time spent in an area of space and time.
 
+pub mod trips;
+
 use std::collections::VecDeque;
 
 use roads::SegmentIndex;

@@ -59,6 +59,8 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
     pub vehicle: VehicleId,
+    /// Where the vehicle is kept while it drives: dense from 0, and used again by another one afterwards.
+    pub slot: u32,
     pub segment: SegmentIndex,
     /// Counted from the kerb.
     pub lane: u8,
@@ -83,6 +85,40 @@ pub struct SignalShown {
     pub state: SignalState,
 }
 
+/// How a trip ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Arrived,
+    /// Left the road where it stood, in a gridlock.
+    GaveUp,
+}
+
+/// A trip that ended with this second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub vehicle: VehicleId,
+    pub slot: u32,
+    pub outcome: Outcome,
+}
+
+/// What the rule against gridlock did to a vehicle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It takes another way.
+    Rerouted,
+    /// It left the road.
+    Removed,
+}
+
+/// A vehicle that was forced to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forced {
+    pub vehicle: VehicleId,
+    /// Where it stood.
+    pub segment: SegmentIndex,
+    pub what: Force,
+}
+
 /// What happened in one second; valid until the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
@@ -92,6 +128,9 @@ pub struct Step<'a> {
     pub moves: &'a [Move],
     /// Changes at `start`; in the first second what every group shows.
     pub signals: &'a [SignalShown],
+    /// Whose trip ended; their moves of this second are still among `moves`.
+    pub ended: &'a [Ended],
+    pub forced: &'a [Forced],
 }
 
 /// Two vehicles closer than bumper to bumper: never found, or the model is wrong.
@@ -143,6 +182,8 @@ pub struct World {
     driven: Vec<(i64, i64)>,
     moves: Vec<Move>,
     shown: Vec<SignalShown>,
+    ended: Vec<Ended>,
+    forced: Vec<Forced>,
     counters: Counters,
 }
 
@@ -153,6 +194,9 @@ impl World {
     /// When the scenario or the network cannot be simulated, one sentence that says why.
     pub fn new(network: Arc<Network>, scenario: Scenario) -> Result<Self, ScenarioError> {
         scenario.check()?;
+        if scenario.demand != crate::scenario::Demand::Level || !scenario.incidents.is_empty() {
+            return Err(ScenarioError::Trip { number: 0, what: "this world keeps only a level of vehicles yet" });
+        }
         let demand = Demand::new(&network, scenario.seed);
         if demand.places() < 2 {
             let (segments, long_enough) = (network.segments().len(), demand.places());
@@ -174,6 +218,8 @@ impl World {
             driven: vec![(0, 0); network.segments().len()],
             moves: Vec::new(),
             shown: Vec::new(),
+            ended: Vec::new(),
+            forced: Vec::new(),
             counters: Counters::default(),
             network,
             scenario,
@@ -182,6 +228,8 @@ impl World {
 
     /// Simulates the next second.
     pub fn step(&mut self) -> Step<'_> {
+        self.ended.clear();
+        self.forced.clear();
         self.change_signals();
         if self.step > 0 && self.step.is_multiple_of(REFRESH_S) {
             self.refresh_speeds();
@@ -194,7 +242,14 @@ impl World {
         self.leave();
         let start = self.now();
         self.step += 1;
-        Step { start, end: self.now(), moves: &self.moves, signals: &self.shown }
+        Step {
+            start,
+            end: self.now(),
+            moves: &self.moves,
+            signals: &self.shown,
+            ended: &self.ended,
+            forced: &self.forced,
+        }
     }
 
     /// Event time of the begin of the next second.

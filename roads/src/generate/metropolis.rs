@@ -125,7 +125,8 @@ fn pieces(plane: &Plane, seed: u64) -> Vec<Piece> {
     let mut random = Random::new(seed, 3);
     let mut pieces = Vec::new();
     for (index, line) in plane.lines.iter().enumerate() {
-        let junctions: Vec<(f64, usize)> = line.junctions.iter().map(|(mm, node)| (*mm as f64 / 1_000.0, *node)).collect();
+        let junctions: Vec<(f64, usize)> =
+            line.junctions.iter().map(|(mm, node)| (*mm as f64 / 1_000.0, *node)).collect();
         for (number, pair) in junctions.windows(2).enumerate() {
             let ((from_m, from), (mut to_m, to)) = (pair[0], pair[1]);
             let mut to = End::Junction(to);
@@ -169,7 +170,8 @@ fn build(plan: &MetropolisPlan, plane: &Plane, pieces: &[Piece], keep: &dyn Fn(S
                     continue;
                 }
                 // Junctions are shared by streets, cuts within a piece by its two directions.
-                let first = if number == 0 { Spot::End(piece.from) } else { Spot::Cut(piece.line, piece.number, number) };
+                let first =
+                    if number == 0 { Spot::End(piece.from) } else { Spot::Cut(piece.line, piece.number, number) };
                 let is_last = number + 1 == parts.len();
                 let last = if is_last { Spot::End(piece.to) } else { Spot::Cut(piece.line, piece.number, number + 1) };
                 let mut node = |spot, [lon, lat]: [f64; 2]| -> NodeIndex {

@@ -16,8 +16,20 @@ pub(super) const DEFAULT: &str = "DEFAULT_VEHTYPE";
 
 /// Attributes that change nothing about how a vehicle drives here: looks, emissions, and lane changing's taste.
 const WITHOUT_INFLUENCE: [&str; 14] = [
-    "id", "color", "guiShape", "emissionClass", "imgFile", "width", "height", "personCapacity", "boardingDuration",
-    "probability", "vClass", "osgFile", "impatience", "laneChangeModel",
+    "id",
+    "color",
+    "guiShape",
+    "emissionClass",
+    "imgFile",
+    "width",
+    "height",
+    "personCapacity",
+    "boardingDuration",
+    "probability",
+    "vClass",
+    "osgFile",
+    "impatience",
+    "laneChangeModel",
 ];
 
 /// Keeps the draws of types apart from those of departures.
@@ -25,8 +37,18 @@ const DRAWS: u64 = 0x7479_7065;
 
 /// Vehicle classes that are no road traffic.
 const NOT_ON_ROADS: [&str; 12] = [
-    "bicycle", "pedestrian", "tram", "rail", "rail_urban", "rail_electric", "rail_fast", "subway", "ship", "wheelchair",
-    "aircraft", "cable_car",
+    "bicycle",
+    "pedestrian",
+    "tram",
+    "rail",
+    "rail_urban",
+    "rail_electric",
+    "rail_fast",
+    "subway",
+    "ship",
+    "wheelchair",
+    "aircraft",
+    "cable_car",
 ];
 
 /// All types by name.
@@ -66,8 +88,7 @@ impl Kinds {
         let kind = vehicle_type(of, &id, class, report)?;
         if let Some(name) = distribution {
             let weight = of.number("probability")?.unwrap_or(1.0);
-            let Kind::Several(all) =
-                self.by_name.entry(name.to_owned()).or_insert_with(|| Kind::Several(Vec::new()))
+            let Kind::Several(all) = self.by_name.entry(name.to_owned()).or_insert_with(|| Kind::Several(Vec::new()))
             else {
                 return Err(format!("`{name}` is a type and a distribution"));
             };
@@ -146,7 +167,16 @@ fn vehicle_type(of: &Attributes, id: &str, class: &str, report: &mut ImportRepor
     let (mean, stated) = speed_factor(of.get("speedFactor").unwrap_or("1"))?;
     let deviation = of.number("speedDev")?.or(stated).unwrap_or(0.1);
     let known = [
-        "length", "minGap", "accel", "decel", "emergencyDecel", "tau", "sigma", "maxSpeed", "speedFactor", "speedDev",
+        "length",
+        "minGap",
+        "accel",
+        "decel",
+        "emergencyDecel",
+        "tau",
+        "sigma",
+        "maxSpeed",
+        "speedFactor",
+        "speedDev",
         "carFollowModel",
     ];
     for (name, _) in of.iter().filter(|(name, _)| !known.contains(name) && !WITHOUT_INFLUENCE.contains(name)) {

@@ -48,6 +48,7 @@ impl Reader<'_> {
                     self.start(&tag, &mut open, &mut distribution).map_err(damaged)?;
                 }
                 Event::Empty(tag) => {
+                    frames += u32::from(FRAMES.contains(&tag.name().as_ref()));
                     self.start(&tag, &mut open, &mut distribution).map_err(damaged)?;
                     self.end(path, tag.name().as_ref(), &mut open, &mut distribution, until_s)?;
                 }
@@ -336,7 +337,8 @@ impl Attributes {
     fn of(tag: &BytesStart<'_>, name: &'static str) -> Result<Self, String> {
         let mut all = Vec::new();
         for attribute in tag.attributes() {
-            let attribute = attribute.map_err(|error| format!("the attributes of a <{name}> cannot be read: {error}"))?;
+            let attribute =
+                attribute.map_err(|error| format!("the attributes of a <{name}> cannot be read: {error}"))?;
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
             let value = value.map_err(|error| format!("the attributes of a <{name}> cannot be read: {error}"))?;
             all.push((attribute.key.as_ref().to_owned(), value.into_owned()));

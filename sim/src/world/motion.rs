@@ -123,6 +123,7 @@ impl World {
             let speed_mm_s = way_mm;
             self.moves.push(Move {
                 vehicle: id,
+                slot: slot as u32,
                 segment,
                 lane: number,
                 from_mm,

@@ -7,7 +7,9 @@ mod broker;
 mod city;
 mod peer;
 mod publishing;
+mod recording;
 mod replaying;
+mod sensing;
 
 use std::path::PathBuf;
 

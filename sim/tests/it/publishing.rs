@@ -7,7 +7,7 @@ use events::{Event, TimeMs};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event as MqttEvent, EventLoop, MqttOptions};
-use sim::{CityConfig, CityProgress, PublishConfig, PublishError, Publisher, SensorConfig, Speed, run_city};
+use sim::{CityConfig, Progress, PublishConfig, PublishError, Publisher, SensorConfig, Speed, run_city};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -173,8 +173,10 @@ async fn a_city_passes_through_mosquitto_and_decodes() {
     let mut city = small_city(1, 300, SensorConfig::default());
     let mut publisher = Publisher::connect(config(broker.port)).await.unwrap();
     let plan = CityConfig { speed: Speed::Max, duration_s: Some(65), batch_events_max: 100, ..CityConfig::new("test") };
-    let progress = CityProgress::default();
-    let report = run_city(&mut city, &mut publisher, &plan, &progress, CancellationToken::new()).await.unwrap();
+    let progress = Progress::default();
+    let report = run_city(&mut city, std::slice::from_mut(&mut publisher), &plan, &progress, CancellationToken::new())
+        .await
+        .unwrap();
     publisher.publish("arterial/v1/test/position/sim".into(), "over", None).await.unwrap();
     let published = publisher.finish().await.unwrap();
     assert_eq!((report.seconds, published.acked, published.refused), (65, report.messages + 1, 0));
@@ -189,7 +191,7 @@ async fn a_city_that_is_cancelled_stops_and_what_was_handed_over_arrives() {
     let peer = Peer::start(vec![Manner::KIND]).await;
     let mut city = small_city(1, 100, SensorConfig::default());
     let mut publisher = Publisher::connect(config(peer.port)).await.unwrap();
-    let progress = CityProgress::default();
+    let progress = Progress::default();
     let cancel = CancellationToken::new();
     let plan = CityConfig { speed: Speed::RealTime(50.0), ..CityConfig::new("test") };
     let stopper = async {
@@ -198,7 +200,10 @@ async fn a_city_that_is_cancelled_stops_and_what_was_handed_over_arrives() {
         }
         cancel.cancel();
     };
-    let (report, ()) = tokio::join!(run_city(&mut city, &mut publisher, &plan, &progress, cancel.clone()), stopper);
+    let (report, ()) = tokio::join!(
+        run_city(&mut city, std::slice::from_mut(&mut publisher), &plan, &progress, cancel.clone()),
+        stopper
+    );
     let report = report.unwrap();
     assert!(report.cancelled);
     assert_eq!(publisher.finish().await.unwrap().acked, progress.messages());

@@ -254,7 +254,8 @@ fn meets_outline(outline: &[Edge], line: &[Point]) -> bool {
     let last = line.len() - 1;
     let begin = mix(line[0], line[1], 0.5 / distance(line[0], line[1]).max(1.0));
     let end = mix(line[last], line[last - 1], 0.5 / distance(line[last], line[last - 1]).max(1.0));
-    let pieces = (0..last).map(|i| (if i == 0 { begin } else { line[i] }, if i + 1 == last { end } else { line[i + 1] }));
+    let pieces =
+        (0..last).map(|i| (if i == 0 { begin } else { line[i] }, if i + 1 == last { end } else { line[i + 1] }));
     pieces.into_iter().any(|(p, q)| {
         outline.iter().any(|e| {
             side(e.from, e.to, p) * side(e.from, e.to, q) <= 0.0 && side(p, q, e.from) * side(p, q, e.to) <= 0.0

@@ -144,7 +144,13 @@ impl Maker<'_> {
 
     /// The arcs of a ring, by the ray where each begins: its line and the ray where it ends.
     fn ring(&mut self, ring: usize, count: usize) -> FxHashMap<usize, (usize, usize)> {
-        let kind = if ring + 1 == count && ring > 0 { OUTER } else if ring == 0 { AVENUE } else { RING };
+        let kind = if ring + 1 == count && ring > 0 {
+            OUTER
+        } else if ring == 0 {
+            AVENUE
+        } else {
+            RING
+        };
         let name = names::ring(ring, count);
         // The finer division of the bands on both sides.
         let stride = self.stride[ring.min(self.stride.len() - 1)];
@@ -180,7 +186,8 @@ impl Maker<'_> {
     fn arc(&mut self, (ring, ray, next): (usize, usize, usize), radius_m: f64, kind: Kind, name: &str) -> usize {
         let bank = |ray, side| if self.river.contains(&ray) { side } else { Bank::None };
         // The old town has no water within: there the two banks of the river are one corner.
-        let (from, to) = if ring == 0 { (Bank::None, Bank::None) } else { (bank(ray, Bank::Left), bank(next, Bank::Right)) };
+        let (from, to) =
+            if ring == 0 { (Bank::None, Bank::None) } else { (bank(ray, Bank::Left), bank(next, Bank::Right)) };
         let (a, b) = (self.angle(radius_m, ray, from), self.angle(radius_m, next, to));
         let b = if b < a { b + TAU } else { b };
         let steps = ((b - a) * radius_m / STEP_M).ceil().max(2.0);
@@ -190,7 +197,13 @@ impl Maker<'_> {
     }
 
     /// An avenue across a band, or the two quays where the river runs.
-    fn avenue(&mut self, band: usize, ray: usize, names: &mut names::Streets, made: &mut FxHashMap<(usize, Bank), usize>) {
+    fn avenue(
+        &mut self,
+        band: usize,
+        ray: usize,
+        names: &mut names::Streets,
+        made: &mut FxHashMap<(usize, Bank), usize>,
+    ) {
         let outside = self.rings_m.len();
         let is_river = self.river.contains(&ray);
         let banks: &[Bank] = if is_river { &[Bank::Left, Bank::Right] } else { &[Bank::None] };

@@ -9,13 +9,13 @@ use crate::segment::RoadClass;
 const FIRST: [&str; 48] = [
     "Ash", "Alder", "Amber", "Beech", "Birch", "Black", "Bram", "Brook", "Castle", "Chapel", "Clay", "Copper", "Crown",
     "Dover", "Eagle", "East", "Elm", "Fair", "Fern", "Fox", "Glen", "Gold", "Green", "Grey", "Hazel", "Heath", "High",
-    "Holly", "Iron", "Ivy", "Kings", "Lamb", "Lime", "Long", "Maple", "Marsh", "Mill", "North", "Oak", "Pine", "Queens",
-    "Rose", "Silver", "Stone", "Summer", "Thorn", "White", "Willow",
+    "Holly", "Iron", "Ivy", "Kings", "Lamb", "Lime", "Long", "Maple", "Marsh", "Mill", "North", "Oak", "Pine",
+    "Queens", "Rose", "Silver", "Stone", "Summer", "Thorn", "White", "Willow",
 ];
 
 const SECOND: [&str; 22] = [
-    "", "bourne", "bridge", "bury", "combe", "croft", "dale", "field", "ford", "gate", "ham", "hill", "hurst", "ley", "mere",
-    "moor", "stead", "well", "wick", "wood", "worth", "yard",
+    "", "bourne", "bridge", "bury", "combe", "croft", "dale", "field", "ford", "gate", "ham", "hill", "hurst", "ley",
+    "mere", "moor", "stead", "well", "wick", "wood", "worth", "yard",
 ];
 
 const QUAYS: [&str; 6] = ["Granary Quay", "Fishers Quay", "Mint Quay", "Tannery Quay", "Poplar Quay", "Ferry Quay"];

@@ -50,7 +50,11 @@ impl Line {
         let (low, high) = (from_m.min(to_m), from_m.max(to_m));
         let mut points = vec![self.at(low)];
         // A vertex nearer than a decimetre to an end would only make a splinter.
-        points.extend((0..self.points.len()).filter(|&i| self.along_m[i] > low + 0.1 && self.along_m[i] < high - 0.1).map(|i| self.points[i]));
+        points.extend(
+            (0..self.points.len())
+                .filter(|&i| self.along_m[i] > low + 0.1 && self.along_m[i] < high - 0.1)
+                .map(|i| self.points[i]),
+        );
         points.push(self.at(high));
         if from_m > to_m {
             points.reverse();
@@ -154,7 +158,8 @@ impl Plane {
             let line = &self.lines[of.line];
             let (low, high) = (of.from_m.min(of.to_m), of.from_m.max(of.to_m));
             // A vertex nearer than a decimetre to an end would only make a splinter.
-            let mut marks: Vec<f64> = line.along_m.iter().copied().filter(|m| *m > low + 0.1 && *m < high - 0.1).collect();
+            let mut marks: Vec<f64> =
+                line.along_m.iter().copied().filter(|m| *m > low + 0.1 && *m < high - 0.1).collect();
             if of.from_m > of.to_m {
                 marks.reverse();
             }

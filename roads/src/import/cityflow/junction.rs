@@ -157,7 +157,8 @@ fn cross(a: &[Point], b: &[Point]) -> bool {
     let side = |a: Point, b: Point, p: Point| (b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x);
     a.windows(2).any(|s| {
         b.windows(2).any(|t| {
-            side(s[0], s[1], t[0]) * side(s[0], s[1], t[1]) < 0.0 && side(t[0], t[1], s[0]) * side(t[0], t[1], s[1]) < 0.0
+            side(s[0], s[1], t[0]) * side(s[0], s[1], t[1]) < 0.0
+                && side(t[0], t[1], s[0]) * side(t[0], t[1], s[1]) < 0.0
         })
     })
 }

@@ -30,7 +30,12 @@ pub(super) struct Made<'a> {
 }
 
 /// Adds movements and signal plans of everything between kept edges.
-pub(super) fn add(net: &Net, made: &FxHashMap<&str, Made<'_>>, builder: &mut NetworkBuilder, report: &mut ImportReport) {
+pub(super) fn add(
+    net: &Net,
+    made: &FxHashMap<&str, Made<'_>>,
+    builder: &mut NetworkBuilder,
+    report: &mut ImportReport,
+) {
     // By pair of edges, in the order of the file.
     let mut pairs: BTreeMap<(SegmentIndex, SegmentIndex), Vec<usize>> = BTreeMap::new();
     for (i, turn) in net.turns.iter().enumerate() {

@@ -37,7 +37,8 @@ impl Programme {
     pub(super) fn phase(&mut self, of: &Attributes<'_>, report: &mut ImportReport) -> Result<(), Wrong> {
         let duration_s = of.number("duration")? as f32;
         let bound = |name| Ok::<_, Wrong>(of.optional_number(name)?.map_or(duration_s, |s| s as f32));
-        let (min_s, max_s) = if self.actuated { (bound("minDur")?, bound("maxDur")?) } else { (duration_s, duration_s) };
+        let (min_s, max_s) =
+            if self.actuated { (bound("minDur")?, bound("maxDur")?) } else { (duration_s, duration_s) };
         if of.text("next")?.is_some() {
             report.add("signal phases whose `next` is not followed", 1);
         }

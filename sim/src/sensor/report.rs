@@ -1,0 +1,84 @@
+//! What is reported of one second, without text: positions as rows of whole numbers, the rest as events.
+//!
+//! Positions are as precise as the JSON that carries them: 1e-7 degrees (11 mm), mm/s, tenths of a degree.
+//! Upstream: the sensors. Downstream: the encoder, the tables, and whoever wants [`Event`]s.
+
+use events::{EdgeFix, Event, HeadingDeg, LonLat, MetresPerSecond, Position, TimeMs};
+use roads::{Network, SegmentIndex};
+use serde::{Deserialize, Serialize};
+
+/// Where a vehicle says it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionReport {
+    /// The number of its id.
+    pub vehicle: u64,
+    /// Counts up per vehicle from 1.
+    pub seq: u32,
+    /// By its own clock.
+    pub time_ms: i64,
+    /// When it reaches the server, true time; never before the second in which it was measured.
+    pub arrival_ms: i64,
+    pub lon_e7: i32,
+    pub lat_e7: i32,
+    pub speed_mm_s: u32,
+    /// Tenths of a degree, below 3,600.
+    pub heading_ddeg: u16,
+    /// Index of the true segment.
+    pub segment: u32,
+    /// True offset on it.
+    pub offset_mm: u32,
+}
+
+impl PositionReport {
+    /// The same as an event, equal to what its JSON is decoded to.
+    pub fn event(&self, gateway: &str, network: &Network, with_edge: bool) -> Event {
+        let edge_id = || network.segment(SegmentIndex(self.segment)).id.to_string();
+        let pos_m = f64::from(self.offset_mm) / 1_000.0;
+        Event::Position(Position {
+            source: format!("{gateway}.v{}", self.vehicle),
+            seq: Some(u64::from(self.seq)),
+            time: TimeMs(self.time_ms),
+            at: LonLat::new(f64::from(self.lon_e7) / 1e7, f64::from(self.lat_e7) / 1e7)
+                .expect("the sensors keep places on the globe and off 0, 0"),
+            speed: MetresPerSecond::new((f64::from(self.speed_mm_s) / 1_000.0) as f32).ok(),
+            heading: Some(HeadingDeg::wrapped((f64::from(self.heading_ddeg) / 10.0) as f32)),
+            edge: with_edge.then(|| EdgeFix { edge_id: edge_id(), pos_m }),
+        })
+    }
+}
+
+/// Everything that is reported in one second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reports {
+    /// End of the second.
+    pub end: TimeMs,
+    /// In order of arrival.
+    pub positions: Vec<PositionReport>,
+    /// Detector intervals and signal changes.
+    pub others: Vec<Event>,
+}
+
+impl Reports {
+    /// How many events.
+    pub fn len(&self) -> usize {
+        self.positions.len() + self.others.len()
+    }
+
+    /// Whether nobody reported anything.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets everything and keeps the room.
+    pub fn clear(&mut self) {
+        self.positions.clear();
+        self.others.clear();
+    }
+}
+
+/// A place in ten-millionths of a degree; never 0, 0, which is the place of a receiver without a fix.
+pub(super) fn place_e7(lon_deg: f64, lat_deg: f64) -> (i32, i32) {
+    let lon = (lon_deg.clamp(-180.0, 180.0) * 1e7).round() as i32;
+    let lat = (lat_deg.clamp(-90.0, 90.0) * 1e7).round() as i32;
+    (lon, if lon == 0 && lat == 0 { 1 } else { lat })
+}
