@@ -41,8 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let measured = if rest.is_empty() { &[] } else { step.moves };
         for one in measured {
             let sum = &mut sums[one.segment.at()];
-            sum.mm += i64::from(one.to_mm - one.from_mm);
-            sum.ms += i64::from(one.end_ms - one.begin_ms);
+            sum.mm += one.to_mm - one.from_mm;
+            sum.ms += one.end_ms - one.begin_ms;
             // Who goes on within the second has left; so has nobody who is still here.
             sum.left += u64::from(!one.last);
         }

@@ -160,11 +160,10 @@ impl<'a> Reader<'a> {
         let mut route: Vec<SegmentIndex> = Vec::new();
         for name in edges.split_ascii_whitespace() {
             let parts = self.edge(name)?;
-            if let Some(&last) = route.last() {
-                if !self.network.successors(last).contains(&parts[0]) {
-                    let before = &self.network.segment(last).source_id;
-                    return Err(format!("its route breaks between `{before}` and `{name}`"));
-                }
+            let broken = route.last().filter(|last| !self.network.successors(**last).contains(&parts[0]));
+            if let Some(&last) = broken {
+                let before = &self.network.segment(last).source_id;
+                return Err(format!("its route breaks between `{before}` and `{name}`"));
             }
             route.extend_from_slice(parts);
         }

@@ -341,7 +341,7 @@ impl Incident {
                 if !segments.iter().all(|at| exists(*at)) {
                     return Some("there is no such street");
                 }
-                (!(*speed_mps > 0.0)).then_some("its speed must be above 0")
+                (speed_mps.is_nan() || *speed_mps <= 0.0).then_some("its speed must be above 0")
             }
             Disruption::JunctionBlocked { node } | Disruption::SignalOff { node } => {
                 (node.at() >= network.nodes().len()).then_some("there is no such junction")

@@ -91,7 +91,7 @@ impl Reader<'_> {
                 return Err(damaged(format!("flow {number} has no interval above 0 or no begin")));
             }
             let count = ((end_s - flow.start_time) / flow.interval + 1.0).floor();
-            if !(count <= TRIPS_MAX as f64) {
+            if count.is_nan() || count > TRIPS_MAX as f64 {
                 return Err(ReadError::TooMany { path: path.to_owned() });
             }
             for nth in 0..count.max(0.0) as u64 {

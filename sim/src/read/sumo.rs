@@ -120,12 +120,10 @@ impl Reader<'_> {
         if name == "vTypeDistribution" {
             *distribution = None;
         }
-        if open.as_ref().is_some_and(|open| open.tag == name) {
-            if let Some(done) = open.take() {
-                return self.close(path, done, until_s);
-            }
+        match open.take_if(|open| open.tag == name) {
+            Some(done) => self.close(path, done, until_s),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes the trips of a vehicle, a trip or a flow.

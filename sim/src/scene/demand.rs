@@ -122,16 +122,10 @@ impl Drawing<'_> {
         let seed = self.seed ^ DRAWS ^ number.rotate_left(40);
         let end_s = self.duration_s.map_or(f64::INFINITY, |s| s as f64);
         // Gaps of a Poisson process whose clock runs with the expected trips.
-        let (mut nth, mut due) = (0_u64, 0.0);
-        let mut before = 0.0;
-        for (quarter, expected) in sort.by_quarter.iter().enumerate() {
-            while *expected > 0.0 {
-                if due == 0.0 {
-                    due = before - (1.0 - unit(seed, nth, 0, Stream::Departure)).ln();
-                }
-                if due >= before + expected {
-                    break;
-                }
+        let (mut nth, mut before) = (0_u64, 0.0);
+        let mut due = -(1.0 - unit(seed, 0, 0, Stream::Departure)).ln();
+        for (quarter, &expected) in sort.by_quarter.iter().enumerate() {
+            while due < before + expected {
                 let depart_s = (quarter as f64 + (due - before) / expected) * f64::from(QUARTER_S);
                 let ends = (0..TRIES).find_map(|again| {
                     let from = pick(sort.from, unit(seed, nth, again, Stream::Origin));

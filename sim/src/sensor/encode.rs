@@ -126,7 +126,7 @@ fn put<const N: usize>(row: &mut [u8; ROW_BYTES], at: &mut usize, what: &[u8; N]
 #[inline]
 fn digits8(n: u32) -> u64 {
     let n = u64::from(n);
-    let halves = n / 10_000 | (n % 10_000) << 32;
+    let halves = (n / 10_000) | ((n % 10_000) << 32);
     let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let quarters = hundreds | (halves - 100 * hundreds) << 16;
     let tens = ((quarters * 103) >> 10) & 0x000f_000f_000f_000f;

@@ -21,6 +21,12 @@ use crate::segment::{NodeIndex, SegmentIndex};
 /// Most internal lanes that one connection runs over; netconvert makes two at most.
 const INNER_MAX: usize = 8;
 
+/// A lane of the first segment and one of the second, 0 at the kerb.
+type LanePair = (u8, u8);
+
+/// Id of a signal and position in its state words.
+type Link<'a> = (&'a str, u16);
+
 /// An edge that was kept: its first and last segment, and the node at its end.
 pub(super) struct Made<'a> {
     pub(super) edge: &'a Edge,
@@ -83,7 +89,7 @@ fn movement(
     let used = if kept.is_empty() { all } else { kept };
     let inner: Vec<(f64, f64)> = used.iter().map(|c| inside(net, c)).collect();
     let lanes = used.iter().map(|c| (before.kept_lane(c.from_lane), after.kept_lane(c.to_lane)));
-    let mut links: Vec<((u8, u8), Option<(&str, u16)>)> =
+    let mut links: Vec<(LanePair, Option<Link<'_>>)> =
         lanes.zip(used.iter().map(|c| c.signal.as_ref().map(|(id, link)| (id.as_str(), *link)))).collect();
     links.sort_by_key(|(lanes, _)| *lanes);
     links.dedup_by_key(|(lanes, _)| *lanes);

@@ -88,7 +88,7 @@ fn what_is_wrong(stored: &Stored, movement: &Movement) -> Option<&'static str> {
         return Some("it is in conflict with one that does not exist");
     }
     let length_is_good = movement.length_m.is_finite() && movement.length_m >= 0.0;
-    if !length_is_good || !(movement.speed_mps.is_finite() && movement.speed_mps > 0.0) {
+    if !(length_is_good && movement.speed_mps.is_finite() && movement.speed_mps > 0.0) {
         return Some("its length must be 0 or more and its speed above 0");
     }
     let Some(SignalLinks { signal, links }) = &movement.signal else { return None };
