@@ -7,11 +7,13 @@
 mod progress;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use events::codec::BATCH_EVENTS_MAX;
 use events::topic::is_name;
 use events::{Event, Kind, TimeMs, Topic};
+use roads::Network;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +36,6 @@ pub struct City {
     pub sensors: Sensors,
     /// Whoever sets it also takes its cells from time to time.
     pub truth: Option<Truth>,
-    gateway: String,
 }
 
 impl City {
@@ -43,8 +44,7 @@ impl City {
     /// # Panics
     /// If the sensors do not pass [`SensorConfig::check`].
     pub fn new(world: World, sensors: SensorConfig) -> Self {
-        let gateway = sensors.gateway.clone();
-        Self { sensors: Sensors::new(&world, sensors), world, truth: None, gateway }
+        Self { sensors: Sensors::new(&world, sensors), world, truth: None }
     }
 
     /// Simulates one second and adds what the sensors report of it to `out`. Gives the end of the second.
@@ -127,10 +127,11 @@ pub async fn run_city(
     progress: &Progress,
     cancel: CancellationToken,
 ) -> Result<CityReport, CityError> {
-    let mut desk = Desk::new(city, publishers, config, progress)?;
+    let (network, sensors) = (city.world.network().clone(), city.sensors.config().clone());
+    let mut desk = Desk::new(&network, &sensors, publishers, config, progress)?;
     let mut pacer = Pacer::new(config.speed);
     pacer.wait_for(city.world.now()).await;
-    progress.begin(city.world.now());
+    progress.end_second(city.world.now(), Duration::ZERO);
     let (mut said, mut faults) = (Reports::default(), Vec::new());
     while config.duration_s.is_none_or(|s| desk.report.seconds < s) && !cancel.is_cancelled() {
         said.clear();
@@ -167,7 +168,7 @@ pub fn record_city(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Recorded, CityError> {
-    progress.begin(city.world.now());
+    progress.end_second(city.world.now(), Duration::ZERO);
     let (mut said, mut faults) = (Reports::default(), Vec::new());
     for _ in 0..duration_s {
         if cancel.is_cancelled() {
@@ -181,13 +182,13 @@ pub fn record_city(
         record.reports(&mut said, &mut faults)?;
         progress.vehicles.store(city.world.vehicles_on_road() as u64, Ordering::Relaxed);
         progress.under_way.store(city.sensors.under_way() as u64, Ordering::Relaxed);
-        progress.end_second(end, std::time::Duration::ZERO);
+        progress.end_second(end, Duration::ZERO);
     }
     Ok(record.finish()?)
 }
 
-/// Where seconds become messages.
-struct Desk<'a> {
+/// Where seconds become messages, handed to the publishers.
+pub struct Desk<'a> {
     publishers: &'a mut [Publisher],
     encoder: Encoder,
     topics: [String; 3],
@@ -203,13 +204,18 @@ struct Desk<'a> {
 const KINDS: [Kind; 3] = [Kind::Position, Kind::Detector, Kind::Signal];
 
 impl<'a> Desk<'a> {
-    fn new(
-        city: &City,
+    /// For what those sensors report.
+    ///
+    /// # Errors
+    /// If a name, the size of the batches or the number of publishers is impossible.
+    pub fn new(
+        network: &Network,
+        sensors: &SensorConfig,
         publishers: &'a mut [Publisher],
         config: &CityConfig,
         progress: &'a Progress,
     ) -> Result<Self, CityError> {
-        for name in [&config.city, &city.gateway] {
+        for name in [&config.city, &sensors.gateway] {
             if !is_name(name) {
                 return Err(CityError::Name(name.clone()));
             }
@@ -220,9 +226,9 @@ impl<'a> Desk<'a> {
         if !(1..=CONNECTIONS_MAX).contains(&publishers.len()) {
             return Err(CityError::Connections(publishers.len()));
         }
-        let topic = |kind| Topic { city: &config.city, kind, source: &city.gateway }.to_string();
+        let topic = |kind| Topic { city: &config.city, kind, source: &sensors.gateway }.to_string();
         Ok(Self {
-            encoder: Encoder::new(&city.gateway, city.world.network(), city.sensors.config().with_edge),
+            encoder: Encoder::new(&sensors.gateway, network, sensors.with_edge),
             topics: KINDS.map(topic),
             batch_events_max: config.batch_events_max,
             sorted: vec![Vec::new(); publishers.len()],
@@ -233,7 +239,11 @@ impl<'a> Desk<'a> {
         })
     }
 
-    async fn publish(&mut self, said: &Reports) -> Result<(), PublishError> {
+    /// Hands over one second; waits while a publisher is full.
+    ///
+    /// # Errors
+    /// If a publisher has ended.
+    pub async fn publish(&mut self, said: &Reports) -> Result<(), PublishError> {
         let connections = self.sorted.len() as u64;
         for report in &said.positions {
             self.sorted[(report.vehicle % connections) as usize].push(*report);

@@ -8,7 +8,7 @@
 //! | `positions.parquet` | a position as it arrives: `ts_ms` by the vehicle's own clock, `received_ms` by the server's |
 //! | `detectors.parquet`, `signals.parquet` | a loop's minute, a signal group's change |
 //! | `truth/cells.parquet` | segment × 10 s: distance and time of all vehicles by Edie's definitions |
-//! | `truth/trips.parquet` | a trip, also those still on the road at the end (`outcome` is null) |
+//! | `truth/trips.parquet` | a trip, also those on the road in the last second (`outcome` is null) |
 //! | `truth/fixes.parquet` | the true segment and offset of each position, by vehicle and number |
 //! | `truth/phases.parquet` | a signal group's state from when to when; null where it lasts beyond the end |
 //! | `truth/forced.parquet` | what the rule against gridlock did to whom |
@@ -204,7 +204,8 @@ impl Record {
         for cell in self.truth.finish() {
             self.cells.push(names, cell)?;
         }
-        for trip in self.running.finish() {
+        self.running.finish(&mut self.done);
+        for trip in self.done {
             self.trips.push(names, trip)?;
         }
         for phase in self.shown.into_iter().flatten().flatten() {

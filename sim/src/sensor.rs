@@ -29,8 +29,8 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use events::units::EARTH_RADIUS_M;
-use events::{Event, SignalChange, TimeMs};
-use roads::{Network, NodeIndex};
+use events::{Event, HeadingDeg, SignalChange, TimeMs};
+use roads::{Network, NodeIndex, SegmentIndex};
 
 pub use config::{Fleet, SensorConfig, SensorError};
 pub use fault::{Fault, FaultKind, Faulty};
@@ -43,6 +43,9 @@ use delivery::Wheel;
 use loops::DAY_MS;
 use probe::{Probes, Setup};
 use receiver::Asking;
+
+/// The heading changes along this segment.
+const BENT: u16 = u16::MAX;
 
 /// No loop on this segment.
 const NO_LOOP: u32 = u32::MAX;
@@ -60,6 +63,8 @@ pub struct Sensors {
     under_way: Wheel,
     /// Deviation that a place adds to positions, m by segment; empty without canyons.
     canyon_m: Vec<f32>,
+    /// Heading by segment, tenths of a degree, where it is straight; else [`BENT`].
+    heading_ddeg: Vec<u16>,
     /// Degrees in a metre east and north, in the middle of the network.
     deg_per_m: [f64; 2],
     detectors: Vec<Detector>,
@@ -97,6 +102,7 @@ impl Sensors {
             probes: Probes::default(),
             under_way: Wheel::new(),
             canyon_m,
+            heading_ddeg: network.indices().map(|at| straight_ddeg(&network, at)).collect(),
             deg_per_m,
             detectors,
             detector_of,
@@ -137,12 +143,7 @@ impl Sensors {
 
     /// Adds what arrives of one second to `out`, and what went wrong in it to `faults`.
     pub fn sense(&mut self, step: &Step<'_>, out: &mut Reports, faults: &mut Vec<Fault>) {
-        self.steps += 1;
-        out.end = step.end;
-        if self.steps == 1 {
-            self.name_places(step.start, faults);
-        }
-        self.begin_day(step.start, faults);
+        self.sense_moves(step.end, step.moves.iter().copied(), out, faults);
         if self.config.with_signals {
             for shown in step.signals {
                 let (source, seq) = &mut self.signals[shown.signal];
@@ -152,29 +153,48 @@ impl Sensors {
                 out.others.push(Event::Signal(change));
             }
         }
-        let mut first = 0;
-        for (i, one) in step.moves.iter().enumerate() {
+    }
+
+    /// The same for moves alone, whoever made them: those of one vehicle follow each other, its last one last.
+    pub fn sense_moves(
+        &mut self,
+        end: TimeMs,
+        moves: impl Iterator<Item = Move>,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
+        self.steps += 1;
+        out.end = end;
+        let start = TimeMs(end.0 - 1_000);
+        if self.steps == 1 {
+            self.name_places(start, faults);
+        }
+        self.begin_day(start, faults);
+        // Who crosses into another segment has several moves; everybody else has one.
+        let mut earlier = Vec::new();
+        for one in moves {
             let detector = self.detector_of[one.segment.at()];
             if detector != NO_LOOP {
-                self.detectors[detector as usize].observe(one, self.seed);
+                self.detectors[detector as usize].observe(&one, self.seed);
             }
             if !one.last {
+                earlier.push(one);
                 continue;
             }
-            let of_vehicle = std::mem::replace(&mut first, i + 1);
-            while let Some((probe, is_new)) = self.due(one) {
+            while let Some((probe, is_new)) = self.due(&one) {
                 if is_new {
-                    self.name_clock(probe, step.start, faults);
+                    self.name_clock(probe, start, faults);
                 }
-                self.report(probe, &step.moves[of_vehicle..=i], step.end, out, faults);
+                self.report(probe, &earlier, &one, end, out, faults);
                 self.probes.plan(one.slot, self.seed);
             }
+            earlier.clear();
         }
         if self.config.latency {
-            self.under_way.take(step.end.0, &mut out.positions);
+            self.under_way.take(end.0, &mut out.positions);
         }
-        if step.end.0 % DETECTOR_INTERVAL_MS == 0 {
-            self.report_loops(step.end, out);
+        if end.0 % DETECTOR_INTERVAL_MS == 0 {
+            self.report_loops(end, out);
         }
     }
 
@@ -185,13 +205,21 @@ impl Sensors {
     }
 
     /// One report of one probe: measured, or not; sent, or kept for later.
-    fn report(&mut self, at: u32, moves: &[Move], end: TimeMs, out: &mut Reports, faults: &mut Vec<Fault>) {
+    fn report(
+        &mut self,
+        at: u32,
+        earlier: &[Move],
+        last: &Move,
+        end: TimeMs,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
         let (seed, step) = (self.seed, self.steps);
         let probe = self.probes.get_mut(at);
         let true_ms = self.begin_ms + probe.due_ms;
         let vehicle = probe.vehicle;
         let within_ms = true_ms - (end.0 - 1_000);
-        let here = moves.iter().find(|m| m.end_ms >= within_ms).unwrap_or(&moves[moves.len() - 1]);
+        let here = earlier.iter().find(|m| m.end_ms >= within_ms).unwrap_or(last);
         let outage = if self.config.outages { delivery::outage(seed, vehicle, true_ms) } else { None };
         if let Some(outage) = outage.filter(|o| o.begin_ms != probe.outage_ms) {
             probe.outage_ms = outage.begin_ms;
@@ -226,7 +254,10 @@ impl Sensors {
         }
         probe.seq += 1;
         let (lon_e7, lat_e7) = report::place_e7(lon, lat);
-        let heading = self.network.heading(here.segment, offset_m).get();
+        let heading_ddeg = match self.heading_ddeg[here.segment.at()] {
+            BENT => tenths(self.network.heading(here.segment, offset_m)),
+            straight => straight,
+        };
         let report = PositionReport {
             vehicle,
             seq: probe.seq,
@@ -235,7 +266,7 @@ impl Sensors {
             lon_e7,
             lat_e7,
             speed_mm_s: here.speed_mm_s.max(0) as u32,
-            heading_ddeg: ((heading * 10.0).round() as u16) % 3_600,
+            heading_ddeg,
             segment: here.segment.0,
             offset_mm: offset_mm.max(0) as u32,
         };
@@ -326,4 +357,13 @@ impl Sensors {
             faults.push(Fault { who, kind: FaultKind::Clock, begin: now, end: TimeMs(i64::MAX), value });
         }
     }
+}
+
+/// Tenths of a degree, below 3,600.
+fn tenths(heading: HeadingDeg) -> u16 {
+    ((heading.get() * 10.0).round() as u16) % 3_600
+}
+
+fn straight_ddeg(network: &Network, at: SegmentIndex) -> u16 {
+    if network.points(at).len() == 2 { tenths(network.heading(at, 0.0)) } else { BENT }
 }

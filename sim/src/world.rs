@@ -85,22 +85,6 @@ pub struct SignalShown {
     pub state: SignalState,
 }
 
-/// How a trip ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Arrived,
-    /// Left the road where it stood, in a gridlock.
-    GaveUp,
-}
-
-/// A trip that ended with this second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    pub vehicle: VehicleId,
-    pub slot: u32,
-    pub outcome: Outcome,
-}
-
 /// What the rule against gridlock did to a vehicle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
@@ -128,8 +112,6 @@ pub struct Step<'a> {
     pub moves: &'a [Move],
     /// Changes at `start`; in the first second what every group shows.
     pub signals: &'a [SignalShown],
-    /// Whose trip ended; their moves of this second are still among `moves`.
-    pub ended: &'a [Ended],
     pub forced: &'a [Forced],
 }
 
@@ -182,7 +164,6 @@ pub struct World {
     driven: Vec<(i64, i64)>,
     moves: Vec<Move>,
     shown: Vec<SignalShown>,
-    ended: Vec<Ended>,
     forced: Vec<Forced>,
     counters: Counters,
 }
@@ -218,7 +199,6 @@ impl World {
             driven: vec![(0, 0); network.segments().len()],
             moves: Vec::new(),
             shown: Vec::new(),
-            ended: Vec::new(),
             forced: Vec::new(),
             counters: Counters::default(),
             network,
@@ -228,7 +208,6 @@ impl World {
 
     /// Simulates the next second.
     pub fn step(&mut self) -> Step<'_> {
-        self.ended.clear();
         self.forced.clear();
         self.change_signals();
         if self.step > 0 && self.step.is_multiple_of(REFRESH_S) {
@@ -242,14 +221,7 @@ impl World {
         self.leave();
         let start = self.now();
         self.step += 1;
-        Step {
-            start,
-            end: self.now(),
-            moves: &self.moves,
-            signals: &self.shown,
-            ended: &self.ended,
-            forced: &self.forced,
-        }
+        Step { start, end: self.now(), moves: &self.moves, signals: &self.shown, forced: &self.forced }
     }
 
     /// Event time of the begin of the next second.

@@ -5,6 +5,7 @@
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
+//! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`hexagons`]: the same sums without a road network
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
@@ -21,4 +22,5 @@ mod matched;
 mod pipeline;
 mod processes;
 mod recordings;
+mod simulate;
 mod support;

@@ -77,10 +77,6 @@ impl Progress {
         (wall_s > 0.0).then(|| (to.0 - from.0) as f64 / 1_000.0 / wall_s)
     }
 
-    pub(super) fn begin(&self, now: TimeMs) {
-        self.mark(now);
-    }
-
     pub(super) fn hand_over(&self, events: u64, bytes: u64, waited: Duration) {
         self.events.fetch_add(events, Ordering::Relaxed);
         self.messages.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +84,8 @@ impl Progress {
         self.held_back_us.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn end_second(&self, end: TimeMs, behind: Duration) {
+    /// A second is over and handed over; the first time it is the begin of the first second.
+    pub fn end_second(&self, end: TimeMs, behind: Duration) {
         self.event_time_ms.store(end.0, Ordering::Relaxed);
         self.behind_ms.store(behind.as_millis() as u64, Ordering::Relaxed);
         self.mark(end);

@@ -15,8 +15,8 @@ use super::table::Column;
 use super::{Names, Phase};
 use crate::sensor::{Fault, Faulty, PositionReport};
 use crate::truth::TruthCell;
-use crate::truth::trips::TripDone;
-use crate::world::{Force, Forced, Outcome};
+use crate::truth::trips::{Outcome, TripDone};
+use crate::world::{Force, Forced};
 
 pub(super) const POSITIONS: [Column; 9] = [
     ("source", Utf8, false),
@@ -141,7 +141,7 @@ pub(super) fn trips(names: &Names, rows: &[TripDone]) -> Vec<ArrayRef> {
     let outcome = |trip: &TripDone| {
         trip.outcome.map(|outcome| match outcome {
             Outcome::Arrived => "arrived",
-            Outcome::GaveUp => "gave_up",
+            Outcome::Removed => "removed",
         })
     };
     vec![

@@ -1,8 +1,8 @@
 //! Positions as JSON batches, from whole numbers, eight digits at a time, without an allocation per event.
 //!
-//! Upstream: reports. Downstream: MQTT; at its other end [`events::codec::json::decode`] reads the same events. One
-//! row is built in a buffer that begins with what all rows share. `events::codec::json::encode` costs about fifteen
-//! times as much, because it prints the shortest decimal of a binary fraction and goes through `fmt`.
+//! Upstream: reports. Downstream: MQTT; at its other end [`events::codec::json::decode`] reads the same events. What
+//! all rows share is copied in front of each. `events::codec::json::encode` costs several times as much, because it
+//! finds the shortest decimals of binary fractions and goes through `fmt`; `bench/sim/publish.py` counts instructions.
 
 use events::Event;
 use events::codec::json;
@@ -10,18 +10,38 @@ use roads::{Network, SegmentIndex};
 
 use super::report::PositionReport;
 
-/// Longest row, bytes: the longest gateway and the widest numbers take less than 400.
-const ROW_BYTES: usize = 512;
+/// Room for a row, bytes. The longest gateway, the widest numbers and an edge take less than 400, so that
+/// [`PLACE_MASK`] changes no place; with it the compiler sees that no write is out of bounds.
+const ROW_BYTES: usize = 1_024;
+
+/// A head of so many bytes is copied at once; a longer one is rare, and copied as it is.
+const HEAD_BYTES: usize = 32;
 
 /// Bytes of a row as most are, to make room for a batch at once.
 const ROW_BYTES_USUAL: usize = 144;
 
+/// See [`ROW_BYTES`].
+const PLACE_MASK: usize = 511;
+
+/// Before the first: no moment lies in this second.
+const NO_SECOND: (i64, [u8; 10]) = (i64::MIN, [b'0'; 10]);
+
+/// Numbers below 1,000 as text: the digits from the lowest byte on, and how many in the highest.
+const SMALL: [u32; 1_000] = small_numbers();
+
+/// A point and three digits: thousandths below 1.
+const POINT: [u32; 1_000] = point_and_digits();
+
 /// Writes batches.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    /// `,{"source":"{gateway}.v`, and room for the rest.
-    row: [u8; ROW_BYTES],
-    head: usize,
+    /// `,{"source":"{gateway}.v`, filled up to [`HEAD_BYTES`] with anything.
+    head: Vec<u8>,
+    head_bytes: usize,
+    /// Where rows are built before several are copied at once: less than [`ROW_BYTES`], and room for one more.
+    built: [u8; 2 * ROW_BYTES],
+    /// The last whole second that was written, and its digits.
+    second: (i64, [u8; 10]),
     /// Segment ids as text, if positions say them.
     edges: Vec<[u8; 16]>,
 }
@@ -29,14 +49,12 @@ pub struct Encoder {
 impl Encoder {
     /// For the sources of a gateway, whose name is one that can be in a topic.
     pub fn new(gateway: &str, network: &Network, with_edge: bool) -> Self {
-        let name = quoted(&format!("{gateway}.v"));
-        let mut row = [0; ROW_BYTES];
-        let mut head = 0;
-        put(&mut row, &mut head, b",{\"source\":");
-        // Without the closing quote: the number follows.
-        let name = &name[..name.len() - 1];
-        row[head..head + name.len()].copy_from_slice(name);
-        head += name.len();
+        let mut head = b",{\"source\":".to_vec();
+        head.extend_from_slice(&quoted(&format!("{gateway}.v")));
+        // The number of the vehicle follows before the closing quote.
+        let head_bytes = head.len() - 1;
+        debug_assert!(head_bytes < PLACE_MASK - 256, "a name in a topic has at most 128 bytes");
+        head.resize(head.len().max(HEAD_BYTES), b' ');
         let id = |at: SegmentIndex| {
             let mut text = [b'0'; 16];
             let id = network.segment(at).id.to_string();
@@ -44,22 +62,26 @@ impl Encoder {
             text
         };
         let edges = if with_edge { network.indices().map(id).collect() } else { Vec::new() };
-        Self { row, head, edges }
+        Self { head, head_bytes, built: [0; 2 * ROW_BYTES], second: NO_SECOND, edges }
     }
 
     /// Adds a batch to `out`. The caller keeps it within 1 to [`events::codec::BATCH_EVENTS_MAX`].
     pub fn positions(&mut self, reports: &[PositionReport], out: &mut Vec<u8>) {
         out.reserve(reports.len() * ROW_BYTES_USUAL + 2);
-        // The first row brings a comma where the batch has its bracket.
         let begin = out.len();
+        let mut at = 0;
         for report in reports {
-            let end = self.row(report);
-            out.extend_from_slice(&self.row[..end]);
+            at += self.row(report, at);
+            if at >= ROW_BYTES {
+                out.extend_from_slice(&self.built[..at]);
+                at = 0;
+            }
         }
-        if begin == out.len() {
-            out.push(b'[');
-        } else {
-            out[begin] = b'[';
+        out.extend_from_slice(&self.built[..at]);
+        // The first row brings a comma where the batch has its bracket.
+        match out.get_mut(begin) {
+            Some(comma) => *comma = b'[',
+            None => out.push(b'['),
         }
         out.push(b']');
     }
@@ -69,15 +91,21 @@ impl Encoder {
         json::encode_batch(events, out);
     }
 
-    /// Writes one row and gives its length.
+    /// Writes one row from that byte on, and gives its length.
     #[inline]
-    fn row(&mut self, report: &PositionReport) -> usize {
-        let (row, mut at) = (&mut self.row, self.head);
+    fn row(&mut self, report: &PositionReport, begin: usize) -> usize {
+        let room = self.built[begin..].first_chunk_mut::<ROW_BYTES>();
+        let row = room.expect("there is room for one more row whenever one is written");
+        let mut at = self.head_bytes;
+        match self.head.first_chunk::<HEAD_BYTES>() {
+            Some(head) if at <= HEAD_BYTES => row[..HEAD_BYTES].copy_from_slice(head),
+            Some(_) | None => row[..at].copy_from_slice(&self.head[..at]),
+        }
         number(row, &mut at, report.vehicle);
         put(row, &mut at, b"\",\"seq\":");
         number(row, &mut at, u64::from(report.seq));
         put(row, &mut at, b",\"ts_ms\":");
-        signed(row, &mut at, report.time_ms);
+        time(row, &mut at, report.time_ms, &mut self.second);
         put(row, &mut at, b",\"lon_deg\":");
         degrees(row, &mut at, report.lon_e7);
         put(row, &mut at, b",\"lat_deg\":");
@@ -86,15 +114,15 @@ impl Encoder {
         thousandths(row, &mut at, report.speed_mm_s);
         put(row, &mut at, b",\"heading_deg\":");
         number(row, &mut at, u64::from(report.heading_ddeg / 10));
-        put(row, &mut at, &[b'.', b'0' + (report.heading_ddeg % 10) as u8]);
+        put(row, &mut at, &[b'.', b'0' + (report.heading_ddeg % 10) as u8, b'}']);
         if let Some(edge) = self.edges.get(report.segment as usize) {
+            at -= 1;
             put(row, &mut at, b",\"edge\":{\"id\":\"");
             put(row, &mut at, edge);
             put(row, &mut at, b"\",\"pos_m\":");
             thousandths(row, &mut at, report.offset_mm);
-            put(row, &mut at, b"}");
+            put(row, &mut at, b"}}");
         }
-        put(row, &mut at, b"}");
         at
     }
 }
@@ -115,8 +143,9 @@ fn quoted(text: &str) -> Vec<u8> {
 
 #[inline]
 fn put<const N: usize>(row: &mut [u8; ROW_BYTES], at: &mut usize, what: &[u8; N]) {
-    row[*at..*at + N].copy_from_slice(what);
-    *at += N;
+    let begin = *at & PLACE_MASK;
+    row[begin..begin + N].copy_from_slice(what);
+    *at = begin + N;
 }
 
 /// Eight decimal digits of a number below 10^8, the first in the lowest byte.
@@ -133,11 +162,21 @@ fn digits8(n: u32) -> u64 {
     (tens | (quarters - 10 * tens) << 8) + 0x3030_3030_3030_3030
 }
 
-/// A whole number without leading zeros.
+/// A whole number without leading zeros: by the table below 1,000, where most are.
 #[inline]
 fn number(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
+    if let Some(text) = SMALL.get(n as usize) {
+        put(row, at, &text.to_le_bytes());
+        *at -= 4 - (text >> 24) as usize;
+        return;
+    }
+    number_wide(row, at, n);
+}
+
+fn number_wide(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
     if n >= 100_000_000 {
-        number_wide(row, at, n);
+        number_wide(row, at, n / 100_000_000);
+        put(row, at, &digits8((n % 100_000_000) as u32).to_le_bytes());
         return;
     }
     let digits = digits8(n as u32);
@@ -147,17 +186,57 @@ fn number(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
     *at -= zeros as usize;
 }
 
-fn number_wide(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
-    number(row, at, n / 100_000_000);
-    put(row, at, &digits8((n % 100_000_000) as u32).to_le_bytes());
+/// Milliseconds since 1970. Most reports of a batch are of the same second or of a few.
+#[inline]
+fn time(row: &mut [u8; ROW_BYTES], at: &mut usize, ms: i64, second: &mut (i64, [u8; 10])) {
+    let (whole, rest) = (ms.div_euclid(1_000), ms.rem_euclid(1_000));
+    if whole != second.0 && !remember(whole, second) {
+        if ms < 0 {
+            put(row, at, b"-");
+        }
+        number(row, at, ms.unsigned_abs());
+        return;
+    }
+    put(row, at, &second.1);
+    // Without the point.
+    put(row, at, &(POINT[rest as usize] >> 8).to_le_bytes());
+    *at -= 1;
 }
 
-#[inline]
-fn signed(row: &mut [u8; ROW_BYTES], at: &mut usize, n: i64) {
-    if n < 0 {
-        put(row, at, b"-");
+/// Keeps the digits of a second if they are ten: from September 2001 to November 2286.
+#[cold]
+fn remember(whole: i64, second: &mut (i64, [u8; 10])) -> bool {
+    if !(1_000_000_000..10_000_000_000).contains(&whole) {
+        return false;
     }
-    number(row, at, n.unsigned_abs());
+    second.0 = whole;
+    let (high, low) = (SMALL[(whole / 100_000_000) as usize], digits8((whole % 100_000_000) as u32));
+    second.1[..2].copy_from_slice(&high.to_le_bytes()[..2]);
+    second.1[2..].copy_from_slice(&low.to_le_bytes());
+    true
+}
+
+const fn small_numbers() -> [u32; 1_000] {
+    let mut all = [0; 1_000];
+    let mut n = 0;
+    while n < 1_000 {
+        let (a, b, c) = (n / 100, n / 10 % 10, n % 10);
+        let text = 0x30_3030 + (a | b << 8 | c << 16);
+        let digits = if n >= 100 { 3 } else { 1 + (n >= 10) as u32 };
+        all[n as usize] = text >> (8 * (3 - digits)) | digits << 24;
+        n += 1;
+    }
+    all
+}
+
+const fn point_and_digits() -> [u32; 1_000] {
+    let mut all = [0; 1_000];
+    let mut n = 0;
+    while n < 1_000 {
+        all[n as usize] = 0x3030_302e + (n / 100 << 8 | n / 10 % 10 << 16 | n % 10 << 24);
+        n += 1;
+    }
+    all
 }
 
 /// Ten-millionths of a degree with all seven decimals.
@@ -168,17 +247,18 @@ fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32) {
     }
     let n = e7.unsigned_abs();
     number(row, at, u64::from(n / 10_000_000));
-    // Eight digits, of which the first is 0: the point takes its place.
-    let decimals = digits8(n % 10_000_000) - u64::from(b'0') + u64::from(b'.');
-    put(row, at, &decimals.to_le_bytes());
+    // The point and three digits, three more, and the last.
+    let decimals = n % 10_000_000;
+    let (first, rest) = (decimals / 10_000, decimals % 10_000);
+    let then = u64::from(POINT[rest as usize / 10] >> 8) | u64::from(u32::from(b'0') + rest % 10) << 24;
+    put(row, at, &(u64::from(POINT[first as usize]) | then << 32).to_le_bytes());
 }
 
 /// Thousandths with all three decimals.
 #[inline]
 fn thousandths(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u32) {
     number(row, at, u64::from(n / 1_000));
-    let decimals = (digits8(n % 1_000) >> 32) as u32 - u32::from(b'0') + u32::from(b'.');
-    put(row, at, &decimals.to_le_bytes());
+    put(row, at, &POINT[n as usize % 1_000].to_le_bytes());
 }
 
 #[cfg(test)]
@@ -197,6 +277,22 @@ mod tests {
             number(&mut row, &mut at, n);
             assert_eq!(&row[..at], n.to_string().as_bytes());
         }
+        for n in 0..2_000_u32 {
+            let (mut row, mut at) = ([0; ROW_BYTES], 0);
+            number(&mut row, &mut at, u64::from(n));
+            put(&mut row, &mut at, b" ");
+            thousandths(&mut row, &mut at, 7 * n);
+            let expected = format!("{n} {}.{:03}", 7 * n / 1_000, 7 * n % 1_000);
+            assert_eq!(&row[..at], expected.as_bytes());
+        }
+        let mut second = NO_SECOND;
+        for ms in
+            [0, -1, 999, -1_000, 999_999_999_999, 1_000_000_000_000, 1_767_596_400_007, 1_767_596_400_999, i64::MAX]
+        {
+            let (mut row, mut at) = ([0; ROW_BYTES], 0);
+            time(&mut row, &mut at, ms, &mut second);
+            assert_eq!(&row[..at], ms.to_string().as_bytes());
+        }
     }
 
     #[test]
@@ -205,7 +301,7 @@ mod tests {
         let seed = 77;
         let draw = |who: u64, what: u64, bound: u64| below(bound, seed, who, what, Stream::Fleet);
         let one = |who: u64| PositionReport {
-            vehicle: if who % 7 == 0 { u64::MAX - who } else { draw(who, 0, 1 << (who % 40)) },
+            vehicle: if who.is_multiple_of(7) { u64::MAX - who } else { draw(who, 0, 1 << (who % 40)) },
             seq: draw(who, 1, 1 << 32) as u32,
             time_ms: draw(who, 2, 4_000_000_000_000) as i64,
             arrival_ms: 0,

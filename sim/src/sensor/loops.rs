@@ -121,6 +121,9 @@ impl Detector {
             self.pass(one.speed_mm_s, seed);
         }
         let clear_mm = self.at_mm + LOOP_LENGTH_MM + LENGTH_MM;
+        if one.to_mm < self.at_mm || one.from_mm > clear_mm {
+            return;
+        }
         let (way_mm, time_ms) = (one.to_mm - one.from_mm, one.end_ms - one.begin_ms);
         self.sums.covered_ms += if way_mm == 0 {
             if (self.at_mm..clear_mm).contains(&one.to_mm) { time_ms } else { 0 }

@@ -1,13 +1,25 @@
 //! Every trip: from where to where, how long, how far, how long it stood, and how it ended.
 //!
-//! Upstream: the steps of the world. Downstream: the table of trips. Trips are kept by the slot of the vehicle, so
-//! never more than vehicles at once; a finished one goes to the caller with the second in which it ended.
+//! Upstream: the steps of the world. Downstream: the table of trips. Only the trips of vehicles on the road are kept,
+//! and those that ended less than [`SWEEP_S`] ago: a trip is over when its vehicle is not among the moves any more.
 
 use events::TimeMs;
 use roads::SegmentIndex;
+use rustc_hash::FxHashMap;
 
 use crate::vehicle::{STANDING_MM_S, VehicleId};
-use crate::world::{Outcome, Step};
+use crate::world::{Force, Step};
+
+/// Trips that are over are looked for this often, seconds.
+const SWEEP_S: i64 = 10;
+
+/// How a trip ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Arrived,
+    /// Taken off the road by the rule against gridlock.
+    Removed,
+}
 
 /// One trip, as it was driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,25 +36,22 @@ pub struct TripDone {
     pub distance_mm: i64,
     /// Time slower than [`STANDING_MM_S`].
     pub standing_ms: i64,
-    /// `None`: still on the road when the run ended.
+    /// `None`: among the moves of the last second of the run.
     pub outcome: Option<Outcome>,
 }
 
 /// The trips that run.
 #[derive(Debug, Default)]
 pub struct Trips {
-    by_slot: Vec<Option<TripDone>>,
+    running: FxHashMap<VehicleId, TripDone>,
+    now: TimeMs,
 }
 
 impl Trips {
-    /// Adds one second; trips that end in it are added to `done`, in the order in which the world names them.
+    /// Adds one second; now and then the trips that have ended are added to `done`, by end and vehicle.
     pub fn observe(&mut self, step: &Step<'_>, done: &mut Vec<TripDone>) {
         for one in step.moves {
-            let slot = one.slot as usize;
-            if slot >= self.by_slot.len() {
-                self.by_slot.resize(slot + 1, None);
-            }
-            let trip = self.by_slot[slot].get_or_insert(TripDone {
+            let trip = self.running.entry(one.vehicle).or_insert(TripDone {
                 vehicle: one.vehicle,
                 begin: step.start,
                 end: step.start,
@@ -54,22 +63,41 @@ impl Trips {
                 standing_ms: 0,
                 outcome: None,
             });
-            debug_assert_eq!(trip.vehicle, one.vehicle, "the world names every trip that ends");
             (trip.to, trip.to_mm, trip.end) = (one.segment, one.to_mm, step.end);
             trip.distance_mm += one.to_mm - one.from_mm;
             if one.speed_mm_s < STANDING_MM_S {
                 trip.standing_ms += one.end_ms - one.begin_ms;
             }
         }
-        for ended in step.ended {
-            // Who ends without having moved for a second has no trip.
-            let trip = self.by_slot.get_mut(ended.slot as usize).and_then(Option::take);
-            done.extend(trip.map(|trip| TripDone { outcome: Some(ended.outcome), ..trip }));
+        for forced in step.forced.iter().filter(|forced| forced.what == Force::Removed) {
+            if let Some(trip) = self.running.get_mut(&forced.vehicle) {
+                trip.outcome = Some(Outcome::Removed);
+            }
+        }
+        self.now = step.end;
+        if step.end.0 % (1_000 * SWEEP_S) == 0 {
+            self.sweep(done);
         }
     }
 
-    /// The trips that are still on the road, by slot.
-    pub fn finish(self) -> impl Iterator<Item = TripDone> {
-        self.by_slot.into_iter().flatten()
+    /// The trips that ended since the last second with a sweep, and those that are still on the road.
+    pub fn finish(mut self, done: &mut Vec<TripDone>) {
+        self.sweep(done);
+        let begin = done.len();
+        done.extend(self.running.into_values());
+        done[begin..].sort_unstable_by_key(|trip| trip.vehicle);
+    }
+
+    fn sweep(&mut self, done: &mut Vec<TripDone>) {
+        let (now, begin) = (self.now, done.len());
+        self.running.retain(|_, trip| {
+            // Who was removed in the last second was still among its moves.
+            let is_over = trip.end < now || trip.outcome.is_some();
+            if is_over {
+                done.push(TripDone { outcome: trip.outcome.or(Some(Outcome::Arrived)), ..*trip });
+            }
+            !is_over
+        });
+        done[begin..].sort_unstable_by_key(|trip| (trip.end, trip.vehicle));
     }
 }

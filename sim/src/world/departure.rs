@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use roads::SegmentIndex;
 
-use super::{Ended, Force, Forced, GIVE_UP_AFTER_S, Outcome, REROUTE_AFTER_S, STUCK_AFTER_S, Waiting, World};
+use super::{Force, Forced, GIVE_UP_AFTER_S, REROUTE_AFTER_S, STUCK_AFTER_S, Waiting, World};
 use crate::lane::LaneIndex;
 use crate::random::{Stream, below, normal};
 use crate::vehicle::{
@@ -57,11 +57,11 @@ impl World {
                 vehicle.leg + 1 == vehicle.route.len() && vehicle.pos_mm >= self.lanes.length_mm(segment) / 2;
             if is_there {
                 self.counters.arrived += 1;
-                self.end(slot, Outcome::Arrived);
+                self.remove(slot);
             } else if vehicle.blocked_s >= GIVE_UP_AFTER_S || vehicle.standing_s >= STUCK_AFTER_S {
                 self.counters.gave_up += 1;
                 self.forced.push(Forced { vehicle: vehicle.id, segment, what: Force::Removed });
-                self.end(slot, Outcome::GaveUp);
+                self.remove(slot);
             } else if vehicle.blocked_s >= REROUTE_AFTER_S && vehicle.blocked_s.is_multiple_of(REROUTE_EVERY_S) {
                 self.reroute(slot);
             }
@@ -150,12 +150,6 @@ impl World {
         self.is_active.push(true);
         self.next_mm_s.push(0);
         self.vehicles.len() - 1
-    }
-
-    fn end(&mut self, slot: Slot, outcome: Outcome) {
-        let vehicle = self.vehicles[slot].id;
-        self.ended.push(Ended { vehicle, slot: slot as u32, outcome });
-        self.remove(slot);
     }
 
     fn remove(&mut self, slot: Slot) {
