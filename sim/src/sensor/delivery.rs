@@ -152,7 +152,7 @@ mod tests {
         let expected = stretches as f64 * 0.02 * 35.0;
         println!("seed {seed}: {out_s} s of outage, expected {expected}, {silent} s of them silence");
         assert!((f64::from(out_s) / expected - 1.0).abs() < 0.15, "{out_s}");
-        assert!((0.4..0.6).contains(&(f64::from(silent) / f64::from(out_s))), "{silent}");
+        assert!((0.4..0.6).contains(&(silent as f64 / f64::from(out_s))), "{silent}");
     }
 
     #[test]
