@@ -233,7 +233,7 @@ const fn point_and_digits() -> [u32; 1_000] {
     let mut all = [0; 1_000];
     let mut n = 0;
     while n < 1_000 {
-        all[n as usize] = 0x3030_302e + (n / 100 << 8 | n / 10 % 10 << 16 | n % 10 << 24);
+        all[n as usize] = 0x3030_302e + (((n / 100) << 8) | ((n / 10 % 10) << 16) | ((n % 10) << 24));
         n += 1;
     }
     all
