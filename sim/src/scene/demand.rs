@@ -102,7 +102,8 @@ impl Drawing<'_> {
             let quarter = |q: usize| {
                 let hours = (f64::from(self.clock_s) + (q as f64 + 0.5) * f64::from(QUARTER_S)) / 3_600.0;
                 // Hours are joined by straight lines from middle to middle: no step at the full hour.
-                let (before, part) = ((hours - 0.5).floor(), (hours - 0.5).fract());
+                let before = (hours - 0.5).floor();
+                let part = hours - 0.5 - before;
                 let hour = |h: f64| (h.rem_euclid(24.0)) as usize;
                 let (a, b) = (hour(before), hour(before + 1.0));
                 let trips = |h: usize| WEEKDAY_PERCENT[h] / 100.0 * trips_per_day / 4.0 * share(h);
