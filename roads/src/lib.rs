@@ -28,6 +28,7 @@ mod line;
 pub mod movement;
 pub mod network;
 pub mod path;
+pub mod picture;
 pub mod segment;
 
 pub use cache::{OpenError, open};

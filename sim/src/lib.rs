@@ -6,6 +6,8 @@
 //!
 //! In reading order:
 //! - [`scenario`]: what is simulated, checked once
+//! - [`scene`]: scenarios as files of a person, and those that are built in
+//! - [`read`]: demand of SUMO and CityFlow, as it is
 //! - [`random`]: random numbers as a hash of who asks, when, and what for
 //! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
 //! - `map`: lanes in the order in which they are driven, links, parts of the city
@@ -30,9 +32,11 @@ pub mod metrics;
 pub mod pace;
 pub mod publish;
 pub mod random;
+pub mod read;
 pub mod record;
 pub mod replay;
 pub mod scenario;
+pub mod scene;
 pub mod sensor;
 pub mod signal;
 pub mod truth;
