@@ -213,13 +213,15 @@ impl Part {
         let end = info.length_mm + link.length_mm;
         let beyond = car.pos_mm - end;
         let way = car.speed_mm_s;
+        // A lane may be so short that who came onto it was beyond its end at once; all of this second is on the next.
+        let before = (way - beyond).max(0);
         // Constant speed within the second: time goes with distance, rounded once.
-        let end_ms = (2_000 * (way - beyond) + way) / (2 * way);
+        let end_ms = if way == 0 { 0 } else { (2_000 * before + way) / (2 * way) };
         let next = &at.map.lanes[link.to as usize];
         let (vehicle, speed_mm_s) = (VehicleId(u64::from(car.who.id)), i64::from(way));
         let piece = Piece { vehicle, slot: car.who.slot, speed_mm_s, kind: car.who.kind };
-        self.pieces.push(piece.on(info, (car.pos_mm - way, end), (0, end_ms), false));
-        self.pieces.push(piece.on(next, (0, beyond), (end_ms, 1_000), true));
+        self.pieces.push(piece.on(info, (end - before, end), (0, end_ms), false));
+        self.pieces.push(piece.on(next, (beyond - (way - before), beyond), (end_ms, 1_000), true));
         self.forget(at, link, car.who.id);
         let mut who = car.who;
         who.odometer_mm = who.odometer_mm.wrapping_add(end);

@@ -247,6 +247,10 @@ fn real_networks_are_driven_without_overlap_and_trips_arrive() {
         for second in 0..900 {
             let step = world.step();
             steps += step.moves().filter(|m| m.last).count();
+            for one in step.moves() {
+                let is_forward = one.from_mm <= one.to_mm && 0 <= one.begin_ms && one.begin_ms <= one.end_ms;
+                assert!(is_forward && one.end_ms <= 1_000, "{file}, seed {seed}, second {second}: {one:?}");
+            }
             driven_mm += step.moves().map(|m| m.to_mm - m.from_mm).sum::<i64>();
             assert_eq!(world.find_overlap(), None, "{file}, seed {seed}, second {second}");
         }
