@@ -80,7 +80,8 @@ fn all_events_are_the_same_on_any_number_of_threads_and_across_save_and_load() {
     let (expected, counts) = hash_of_all_events(seed, 1, &[]);
     println!("seed {seed}: {counts:?} positions, detectors and signals, hash {expected:016x}");
     assert!(counts[0] > 10_000 && counts[1] > 100 && counts[2] > 100, "{counts:?}");
-    for (threads, breaks) in [(1, vec![]), (2, vec![]), (4, vec![]), (1, vec![150]), (2, vec![0, 61]), (4, vec![1, 299])]
+    for (threads, breaks) in
+        [(1, vec![]), (2, vec![]), (4, vec![]), (1, vec![150]), (2, vec![0, 61]), (4, vec![1, 299])]
     {
         let (hash, again) = hash_of_all_events(seed, threads, &breaks);
         assert_eq!((hash, again), (expected, counts), "{threads} threads, saved and taken up at {breaks:?} s");

@@ -9,9 +9,7 @@ use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use roads::SegmentIndex;
-use sim::{
-    City, Disruption, Incident, Progress, Record, Recorded, Scenario, SensorConfig, World, record_city,
-};
+use sim::{City, Disruption, Incident, Progress, Record, Recorded, Scenario, SensorConfig, World, record_city};
 use tokio_util::sync::CancellationToken;
 
 use crate::city::{small_city, small_network};
