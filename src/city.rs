@@ -12,13 +12,12 @@ use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
-use roads::generate::{self, CityPlan};
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{listen, simulate};
+use crate::{listen, network, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -45,7 +44,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let mqtt = listen::bind(args.mqtt_listen, "--mqtt-listen", args.allow_remote).await?;
     let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
     let mqtt_address = mqtt.local_addr()?;
-    let network = Arc::new(generate::city(&CityPlan::default()));
+    let network = Arc::new(network::demo());
     let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact)?;
 
     let registry = Registry::new();

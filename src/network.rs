@@ -5,12 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use events::LonLat;
 use indicatif::ProgressBar;
 use roads::check::{self, Problem};
-use roads::generate::{self, CityPlan};
+use roads::generate::{self, MetropolisPlan};
+use roads::picture::{Scenery, write_svg};
 use roads::{Hexagons, ImportOptions, Network, RoadClass, Stage, Structure, hexagon};
+use sim::scene::SceneNetwork;
 
 use crate::progress;
 
@@ -36,6 +38,9 @@ pub(crate) enum Command {
         /// Where the point 0, 0 of a CityFlow roadnet lies, degrees [default: that of the demo city]
         #[arg(long, value_name = "LON,LAT", value_parser = origin, allow_hyphen_values = true)]
         origin: Option<LonLat>,
+        /// Additional file of SUMO whose signal programmes replace those of the network; may be given again
+        #[arg(long, value_name = "ADD.XML")]
+        additional: Vec<PathBuf>,
     },
     /// Generate the demo city
     Generate {
@@ -43,19 +48,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// The same seed gives the same city
-        #[arg(long, env = "ARTERIAL_SEED", default_value_t = CityPlan::default().seed)]
+        #[arg(long, env = "ARTERIAL_SEED", default_value_t = MetropolisPlan::default().seed)]
         seed: u64,
-        /// Blocks from west to east
-        #[arg(long, value_name = "N", default_value_t = CityPlan::default().blocks_x,
-            value_parser = clap::value_parser!(u32).range(2..=200))]
-        blocks_x: u32,
-        /// Blocks from south to north
-        #[arg(long, value_name = "N", default_value_t = CityPlan::default().blocks_y,
-            value_parser = clap::value_parser!(u32).range(2..=200))]
-        blocks_y: u32,
-        /// Side of a block, metres, 40 to 2000
-        #[arg(long, value_name = "M", default_value_t = CityPlan::default().block_m)]
-        block_m: f64,
+        /// Directed segments that are wanted: 500 to 100000
+        #[arg(long, value_name = "N", default_value_t = MetropolisPlan::default().segments,
+            value_parser = clap::value_parser!(u32).range(i64::from(*generate::SEGMENTS.start())..=i64::from(*generate::SEGMENTS.end())))]
+        segments: u32,
+    },
+    /// Draw a network as SVG
+    Picture {
+        /// A network file, a map of `import`, or `demo`
+        file: PathBuf,
+        /// Where the picture goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Pixels from west to east
+        #[arg(long, value_name = "PIXELS", default_value_t = 1_400, value_parser = clap::value_parser!(u32).range(100..=20_000))]
+        width: u32,
     },
     /// What a network holds
     Info {
@@ -107,6 +116,18 @@ pub(crate) fn load(arg: &NetworkArg, extent: impl FnOnce() -> anyhow::Result<Are
     Ok(Map { network: Arc::clone(hexagons.network()), hexagons: Some(Arc::new(hexagons)) })
 }
 
+/// The network that a scenario names, unless another one was asked for.
+pub(crate) fn of_scene(arg: &NetworkArg, scene: &SceneNetwork) -> anyhow::Result<Arc<Network>> {
+    match (&arg.network, scene) {
+        (Some(_), _) => streets(arg),
+        (None, SceneNetwork::Demo) => Ok(Arc::new(demo())),
+        (None, SceneNetwork::File { path, programmes }) => {
+            let options = ImportOptions { programmes: programmes.clone(), ..ImportOptions::default() };
+            Ok(Arc::new(open_with(path, &options)?))
+        }
+    }
+}
+
 /// Opens the network of a simulation, which needs streets.
 pub(crate) fn streets(arg: &NetworkArg) -> anyhow::Result<Arc<Network>> {
     let path = arg.network.as_deref().context("vehicles need streets: give --network FILE, or --network demo")?;
@@ -120,26 +141,59 @@ fn area(text: &str) -> Result<Area, String> {
 
 /// Opens a network by name.
 pub(crate) fn open(path: &Path) -> anyhow::Result<Network> {
+    open_with(path, &ImportOptions::default())
+}
+
+/// Opens a network by name, as a person wants it imported.
+pub(crate) fn open_with(path: &Path, options: &ImportOptions) -> anyhow::Result<Network> {
     if path == Path::new(DEMO) {
-        return Ok(generate::city(&CityPlan::default()));
+        return Ok(demo());
+    }
+    if !options.programmes.is_empty() {
+        return import(path, options);
     }
     roads::open(path).with_context(|| format!("cannot use {} as a road network", path.display()))
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Import { input, out, country, origin } => {
-            save(&import(&input, &ImportOptions { country, origin })?, &out)
+        Command::Import { input, out, country, origin, additional } => {
+            save(&import(&input, &ImportOptions { country, origin, programmes: additional })?, &out)
         }
-        Command::Generate { out, seed, blocks_x, blocks_y, block_m } => {
-            if !(40.0..=2_000.0).contains(&block_m) {
-                bail!("--block-m is {block_m}: 40 to 2000 metres are possible");
-            }
-            save(&generate::city(&CityPlan { seed, blocks_x, blocks_y, block_m, ..CityPlan::default() }), &out)
+        Command::Generate { out, seed, segments } => {
+            save(&generate::metropolis(&MetropolisPlan { seed, segments, ..MetropolisPlan::default() }).network, &out)
         }
+        Command::Picture { file, out, width } => picture(&file, &out, width),
         Command::Info { file } => info(&open(&file)?),
         Command::Check { file, geojson } => check(&open(&file)?, geojson.as_deref()),
     }
+}
+
+/// The city that the default command simulates.
+pub(crate) fn demo() -> Network {
+    generate::metropolis(&MetropolisPlan::default()).network
+}
+
+fn picture(file: &Path, out: &Path, width_px: u32) -> anyhow::Result<()> {
+    // Only the generator knows where its river runs.
+    let made = (file == Path::new(DEMO)).then(|| generate::metropolis(&MetropolisPlan::default()));
+    let (network, river);
+    let (network, scenery) = match &made {
+        Some(made) => {
+            river = (made.river.as_slice(), made.river_width_m);
+            (&made.network, Scenery { river: Some(river) })
+        }
+        None => {
+            network = open(file)?;
+            (&network, Scenery::default())
+        }
+    };
+    let written = std::fs::File::create(out).and_then(|file| {
+        let mut file = std::io::BufWriter::new(file);
+        write_svg(network, scenery, width_px, &mut file)?;
+        file.flush()
+    });
+    written.with_context(|| format!("cannot write {}", out.display()))
 }
 
 fn origin(text: &str) -> Result<LonLat, String> {

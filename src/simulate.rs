@@ -3,18 +3,20 @@
 mod headless;
 mod sensing;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use axum::routing::get;
 use events::TimeMs;
 use prometheus::{Registry, TextEncoder};
 use roads::Network;
 use sim::city::CONNECTIONS_MAX;
 use sim::publish::PublishCounters;
+use sim::scene::{Laid, Scene};
 use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +39,23 @@ pub(crate) struct TrafficArgs {
 }
 
 impl TrafficArgs {
+    /// A scenario on its network, from that moment on. Sensors are the scenario's, unless the command line has its own.
+    pub(crate) fn scene(&self, scene: &Scene, network: Arc<Network>, start: TimeMs) -> anyhow::Result<(City, Laid)> {
+        let seed = (self.seed != Scenario::default().seed).then_some(self.seed);
+        let laid = scene.lay(&network, start, seed)?;
+        for count in &laid.report.counts {
+            tracing::info!("demand: {}: {}", count.what, count.count);
+        }
+        let sensors =
+            if self.sensors.is_given() { self.sensors.config(Quality::Lifelike)? } else { laid.sensors.clone() };
+        let world = World::new(network, laid.scenario.clone())?;
+        Ok((City::new(world, sensors), laid))
+    }
+
     /// A city from that moment on.
     pub(crate) fn city(&self, network: Arc<Network>, start: TimeMs, usual: Quality) -> anyhow::Result<City> {
         let sensors = self.sensors.config(usual)?;
-        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start };
+        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start, ..Scenario::default() };
         let world = World::new(network, scenario)?;
         Ok(City::new(world, sensors))
     }
@@ -56,6 +71,12 @@ pub(crate) fn this_second() -> TimeMs {
 /// Simulate a city and publish it over MQTT, or write it into files
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Name the scenarios that are built in, and end
+    #[arg(long)]
+    list: bool,
+    /// Play a scenario: one of --list, or a file by its path (examples with comments: scenarios/)
+    #[arg(long, env = "ARTERIAL_SCENARIO", value_name = "NAME|FILE")]
+    scenario: Option<String>,
     #[command(flatten)]
     network: network::NetworkArg,
     #[command(flatten)]
@@ -75,18 +96,33 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_SIM_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
     /// Write events and truth as Parquet into --out and publish nothing; begins on Monday 2026-01-05 at 07:00 UTC
-    #[arg(long, requires_all = ["out", "duration_s"])]
+    #[arg(long, requires = "out")]
     headless: bool,
     /// Folder for the files of --headless
     #[arg(long, value_name = "DIR", requires = "headless")]
     out: Option<PathBuf>,
 }
 
-pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let network = network::streets(&args.network)?;
-    if let (true, Some(out), Some(duration_s)) = (args.headless, &args.out, args.duration_s) {
-        // Not now: the same command gives the same files.
-        let city = args.traffic.city(network, Scenario::default().start, Quality::Lifelike)?;
+pub(crate) async fn run(mut args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    if args.list {
+        return list();
+    }
+    let scene = args.scenario.as_deref().map(Scene::open).transpose()?;
+    // Not now, without MQTT: the same command gives the same files.
+    let start = if args.headless { Scenario::default().start } else { this_second() };
+    let city = match &scene {
+        Some(scene) => {
+            let network = network::of_scene(&args.network, &scene.network())?;
+            let (city, laid) = args.traffic.scene(scene, network, start)?;
+            args.duration_s = args.duration_s.or(laid.duration_s);
+            city
+        }
+        None => args.traffic.city(network::streets(&args.network)?, start, Quality::Lifelike)?,
+    };
+    if args.headless {
+        let (Some(out), Some(duration_s)) = (&args.out, args.duration_s) else {
+            bail!("--headless needs --out DIR, and --duration-s SECONDS or a scenario that ends");
+        };
         return headless::run(city, out, duration_s, stop).await;
     }
     let connections = args.connections;
@@ -107,11 +143,18 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(ended).await });
     }
-    let city = args.traffic.city(network, this_second(), Quality::Lifelike)?;
     let config = CityConfig { speed: args.speed, duration_s: args.duration_s, ..CityConfig::new(&args.publish.city) };
     let first = args.publish.connection("sim")?;
     let numbered = |n: usize| PublishConfig { client_id: format!("{}-{n}", first.client_id), ..first.clone() };
     publish(city, config, (0..connections).map(numbered).collect(), &registry, stop).await
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, description) in Scene::built_in() {
+        writeln!(out, "{name:<18}{description}")?;
+    }
+    Ok(())
 }
 
 /// Publishes a city until it is stopped, with a progress line and metrics.

@@ -1,9 +1,13 @@
-//! A city from a seed: arterials, side streets, a river with bridges, a park, bends.
+//! Cities from a seed, of two kinds: [`city`], a bent grid with a river, made in no time for tests; and [`metropolis`],
+//! which looks like a city and is what the default command simulates.
 //!
-//! Upstream: a [`CityPlan`]. Downstream: the simulator's default city, and tests that need a network without a
-//! file. Thin on purpose: no one-way streets, no motorway, no turn restrictions yet.
+//! Upstream: a [`CityPlan`] or [`MetropolisPlan`]. Downstream: the command line, the simulator, tests that need a network
+//! without a file. Thin: no motorway, no turn restrictions.
 
+mod metropolis;
 mod plan;
+
+pub use metropolis::{Metropolis, MetropolisPlan, SEGMENTS, metropolis};
 
 use std::collections::BTreeSet;
 

@@ -81,6 +81,8 @@ pub struct ImportOptions {
     pub country: Option<String>,
     /// Where the point 0, 0 of a network without geo-reference lies; [`cityflow::ORIGIN`] without it.
     pub origin: Option<LonLat>,
+    /// SUMO's additional files whose signal programmes take the place of the network's own, in this order.
+    pub programmes: Vec<PathBuf>,
 }
 
 /// How far an import is.
@@ -135,7 +137,7 @@ pub fn import_with(
     let (kind, is_gzip) = kind(path)?;
     match kind {
         Some(Kind::OsmPbf) => osm::import(path, options, progress),
-        Some(Kind::SumoXml) => sumo::import(path, is_gzip),
+        Some(Kind::SumoXml) => sumo::import(path, is_gzip, options),
         Some(Kind::CityFlowJson) => cityflow::import(path, is_gzip, options),
         None => Err(ImportError::Unknown { path: path.to_owned() }),
     }

@@ -8,6 +8,7 @@
 //! - `line`: measuring and cutting lines
 //! - [`network`]: all segments with their turns and geometry, immutable, and its builder
 //! - [`index`]: which segments are near a place
+//! - [`movement`]: how turns run across junctions, who waits for whom, and the signals
 //! - [`path`]: bounded shortest and fastest paths that obey turns
 //! - [`connected`]: the part in which everything reaches everything
 //! - [`generate`]: a city from a seed
@@ -24,8 +25,10 @@ pub mod hexagon;
 pub mod import;
 pub mod index;
 mod line;
+pub mod movement;
 pub mod network;
 pub mod path;
+pub mod picture;
 pub mod segment;
 
 pub use cache::{OpenError, open};
@@ -33,6 +36,7 @@ pub use generate::{CityPlan, city};
 pub use hexagon::{HexagonError, Hexagons};
 pub use import::{ImportError, ImportOptions, ImportReport, Progress, Stage, import, import_with};
 pub use index::{CANDIDATES_MAX, Candidate};
+pub use movement::{LinkState, Movement, SignalLinks, SignalPhase, SignalPlan, Turn};
 pub use network::Network;
 pub use network::builder::{NetworkBuilder, NetworkError, NewSegment};
 pub use path::{Path, Search};

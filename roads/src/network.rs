@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::import::ImportReport;
 use crate::index::{Candidate, Grid};
+use crate::movement::{Lazy, Movement, SignalPlan};
 use crate::segment::{NodeIndex, Segment, SegmentId, SegmentIndex};
 
 /// Metres in a degree of latitude, on the sphere of [`EARTH_RADIUS_M`].
@@ -26,6 +27,7 @@ pub(crate) const M_PER_DEG: f64 = EARTH_RADIUS_M * PI / 180.0;
 #[derive(Debug, PartialEq)]
 pub struct Network {
     pub(crate) stored: Stored,
+    pub(crate) derived: Lazy,
     outgoing: Rows,
     bbox: [f64; 4],
     grid: Grid,
@@ -48,6 +50,9 @@ pub(crate) struct Stored {
     /// Lon, lat, degrees.
     pub(crate) nodes: Vec<[f64; 2]>,
     pub(crate) turns: Rows,
+    /// In the order of `turns`, or empty where the source gave none.
+    pub(crate) movements: Vec<Movement>,
+    pub(crate) signal_plans: Vec<SignalPlan>,
 }
 
 impl Network {
@@ -178,7 +183,7 @@ impl Network {
             a.source_id.cmp(&b.source_id).then(a.source_offset_m.total_cmp(&b.source_offset_m))
         });
         let grid = Grid::new(&stored, bbox);
-        Self { stored, outgoing, bbox, grid, by_id, by_source }
+        Self { stored, derived: Lazy::default(), outgoing, bbox, grid, by_id, by_source }
     }
 }
 

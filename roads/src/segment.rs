@@ -158,7 +158,7 @@ impl FreeFlowBasis {
 
 /// What a street is built as, beside its class: what tells a ramp from the road below it.
 ///
-/// `false` and 0 where the source says nothing: SUMO and CityFlow networks have none of these.
+/// `false` and 0 where the source says nothing: SUMO networks know buses' streets only, CityFlow's none of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Structure {
     /// A ramp or slip road (`highway=*_link`); its class is that of the road it leads to.
@@ -167,6 +167,8 @@ pub struct Structure {
     pub is_bridge: bool,
     /// Satellites are not seen from here: fixes end at one mouth and come back at the other.
     pub is_tunnel: bool,
+    /// Cars may not use it: only vehicles whose route names it do.
+    pub is_bus_only: bool,
     /// Which of crossing streets is above: relative, −5 to 5, 0 on the ground (OSM wiki, Key:layer).
     pub layer: i8,
 }

@@ -51,6 +51,7 @@ impl Cars {
                 slot: car as u32,
                 segment: *segment,
                 lane: 0,
+                kind: 0,
                 from_mm: *at_mm,
                 to_mm: *at_mm + SPEED_MM_S,
                 begin_ms: 0,

@@ -5,6 +5,7 @@
 //! and catches up later: nothing is left out. Upstream: the world. Downstream: [`Publisher`], [`Record`].
 
 mod progress;
+mod saved;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::sensor::{Fault, PositionReport, Reports, SensorConfig, Sensors};
 use crate::truth::Truth;
 use crate::world::World;
 pub use progress::Progress;
+pub use saved::SavedCityError;
 
 /// Most connections of one city.
 pub const CONNECTIONS_MAX: usize = 64;

@@ -15,6 +15,9 @@ pub enum Stream {
     NoiseEast,
     NoiseNorth,
     SignalOffset,
+    Kind,
+    Lane,
+    Flow,
     Fleet = 64,
     ReportPhase,
     ReportJitter,
@@ -43,6 +46,12 @@ pub fn bits(seed: u64, who: u64, step: u64, stream: Stream) -> u64 {
     h = mix(h ^ who);
     h = mix(h ^ step);
     mix(h ^ stream as u64)
+}
+
+/// 32 evenly distributed bits, for what is asked for every vehicle in every second: one round of mixing less.
+pub(crate) fn bits32(seed: u64, who: u32, step: u32, stream: Stream) -> u32 {
+    let asked = u64::from(who) << 32 | u64::from(step);
+    (mix(mix(seed ^ (stream as u64) << 56).wrapping_add(asked.wrapping_mul(0x9e37_79b9_7f4a_7c15))) >> 32) as u32
 }
 
 /// A whole number, 0 ≤ n < `bound`.

@@ -12,9 +12,11 @@
 //! | `truth/fixes.parquet` | the true segment and offset of each position, by vehicle and number |
 //! | `truth/phases.parquet` | a signal group's state from when to when; null where it lasts beyond the end |
 //! | `truth/forced.parquet` | what the rule against gridlock did to whom |
+//! | `truth/incidents.parquet` | an incident of the scenario on one street or junction, from when to when |
 //! | `truth/faults.parquet` | what went wrong with which sensor, from when to when |
 
 mod columns;
+mod incidents;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use events::{DetectorInterval, Event, SignalState, TimeMs};
 use parquet::errors::ParquetError;
 use roads::Network;
 
+use crate::scenario::Incident;
 use crate::sensor::{Fault, PositionReport, Reports, Sensors};
 use crate::truth::trips::{TripDone, Trips};
 use crate::truth::{Truth, TruthCell};
@@ -37,13 +40,13 @@ const CELLS_MAX: usize = 16_000_000;
 /// Why a run cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written")]
     File {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written")]
     Table {
         path: PathBuf,
         #[source]
@@ -82,6 +85,7 @@ pub struct Recorded {
     pub cells: u64,
     pub trips: u64,
     pub forced: u64,
+    pub incidents: u64,
     pub faults: u64,
 }
 
@@ -96,12 +100,16 @@ pub struct Record {
     fixes: Table<PositionReport>,
     phases: Table<Phase>,
     forced: Table<(TimeMs, Forced)>,
+    incidents: Table<incidents::Row>,
     faults: Table<Fault>,
     truth: Truth,
     running: Trips,
     done: Vec<TripDone>,
     /// What each group shows, by signal and group.
     shown: Vec<Vec<Option<Phase>>>,
+    scenario: Vec<Incident>,
+    /// Since when each incident of the scenario goes on.
+    going_on: Vec<Option<TimeMs>>,
 }
 
 impl Record {
@@ -128,11 +136,14 @@ impl Record {
             fixes: Table::create(below.join("fixes.parquet"), &columns::FIXES, columns::fixes)?,
             phases: Table::create(below.join("phases.parquet"), &columns::PHASES, columns::phases)?,
             forced: Table::create(below.join("forced.parquet"), &columns::FORCED, columns::forced)?,
+            incidents: Table::create(below.join("incidents.parquet"), &incidents::COLUMNS, incidents::columns)?,
             faults: Table::create(below.join("faults.parquet"), &columns::FAULTS, columns::faults)?,
             truth: Truth::new(names.segments.len(), CELLS_MAX),
             running: Trips::default(),
             done: Vec::new(),
             shown: vec![Vec::new(); names.nodes.len()],
+            scenario: world.scenario().incidents.clone(),
+            going_on: vec![None; world.scenario().incidents.len()],
             names,
         })
     }
@@ -150,8 +161,15 @@ impl Record {
         for trip in self.done.drain(..) {
             self.trips.push(&self.names, trip)?;
         }
-        for forced in step.forced {
-            self.forced.push(&self.names, (step.end, *forced))?;
+        for forced in step.forced() {
+            self.forced.push(&self.names, (step.end, forced))?;
+        }
+        for shown in step.incidents {
+            let (incident, since) = (&self.scenario[shown.incident], &mut self.going_on[shown.incident]);
+            let begin = if shown.begins { since.replace(step.start) } else { since.take() };
+            for row in begin.into_iter().flat_map(|begin| incidents::rows(incident, begin, Some(step.start))) {
+                self.incidents.push(&self.names, row)?;
+            }
         }
         for shown in step.signals {
             let groups = &mut self.shown[shown.signal];
@@ -211,12 +229,18 @@ impl Record {
         for phase in self.shown.into_iter().flatten().flatten() {
             self.phases.push(names, phase)?;
         }
+        for (incident, since) in self.scenario.iter().zip(self.going_on) {
+            for row in since.into_iter().flat_map(|begin| incidents::rows(incident, begin, None)) {
+                self.incidents.push(names, row)?;
+            }
+        }
         self.fixes.finish(names)?;
         self.phases.finish(names)?;
         Ok(Recorded {
             cells: self.cells.finish(names)?,
             trips: self.trips.finish(names)?,
             forced: self.forced.finish(names)?,
+            incidents: self.incidents.finish(names)?,
             faults: self.faults.finish(names)?,
             detectors: self.detectors.finish(names)?,
             signals: self.signals.finish(names)?,

@@ -69,6 +69,8 @@ pub struct Sensors {
     deg_per_m: [f64; 2],
     detectors: Vec<Detector>,
     detector_of: Vec<u32>,
+    /// Length of the vehicles, mm by kind.
+    lengths_mm: Vec<i64>,
     day: Option<i64>,
     interval_start: TimeMs,
     signals: Vec<(String, u64)>,
@@ -106,6 +108,7 @@ impl Sensors {
             deg_per_m,
             detectors,
             detector_of,
+            lengths_mm: world.scenario().types.iter().map(|kind| i64::from(kind.length_mm)).collect(),
             day: None,
             interval_start: world.now(),
             signals,
@@ -143,7 +146,7 @@ impl Sensors {
 
     /// Adds what arrives of one second to `out`, and what went wrong in it to `faults`.
     pub fn sense(&mut self, step: &Step<'_>, out: &mut Reports, faults: &mut Vec<Fault>) {
-        self.sense_moves(step.end, step.moves.iter().copied(), out, faults);
+        self.sense_moves(step.end, step.moves(), out, faults);
         if self.config.with_signals {
             for shown in step.signals {
                 let (source, seq) = &mut self.signals[shown.signal];
@@ -175,7 +178,8 @@ impl Sensors {
         for one in moves {
             let detector = self.detector_of[one.segment.at()];
             if detector != NO_LOOP {
-                self.detectors[detector as usize].observe(&one, self.seed);
+                let length_mm = self.lengths_mm[usize::from(one.kind)];
+                self.detectors[detector as usize].observe(&one, length_mm, self.seed);
             }
             if !one.last {
                 earlier.push(one);

@@ -66,7 +66,7 @@ impl Truth {
             self.close();
             self.open_pane_ms = Some(pane_ms);
         }
-        for step in step.moves {
+        for step in step.moves() {
             let cell = &mut self.open[step.segment.at()];
             if self.seen.insert((step.segment, step.vehicle)) {
                 if cell.2 == 0 {

@@ -1,143 +1,71 @@
 //! The world: everybody on the road, one second after another.
 //!
-//! A second has six parts: signals, new vehicles, who may go on ([`clearance`]), how fast ([`motion`]), moving,
-//! and who leaves. Everything is decided from the state at the begin of the second, in whole millimetres.
-//! Upstream: a network and a scenario. Downstream: truth and sensors, which read the [`Step`].
+//! A second begins with signals, incidents and new trips; then all parts of the city [`part::Part::drive`] and, after
+//! a barrier, [`part::Part::settle`], on as many threads as the scenario says, with the same outcome on any number.
+//! Everything is decided from the state at the begin of the second, in whole millimetres. Upstream: a network and
+//! a scenario. Downstream: truth and sensors, which read the [`Step`].
 //!
-//! Gridlock, stated: who has stood for [`REROUTE_AFTER_S`] with nothing but a full lane before him takes
-//! another way if one has room, after [`GIVE_UP_AFTER_S`] he gives up and leaves the road; who has stood
-//! [`STUCK_AFTER_S`] for any reason does so too. Nobody is ever moved elsewhere, and all three are counted.
+//! Gridlock, stated: who has stood at the front of a lane for [`RELEASE_AFTER_S`] with nothing but a full lane before
+//! him is released (he may stand in the junction and close up to a metre and a half), and after every [`REROUTE_AFTER_S`]
+//! takes another way if there is one; so does who has stood for [`WRONG_LANE_S`] at the end of a lane that does not lead
+//! on. Nobody is ever moved elsewhere or taken away, and each such move is counted and a [`Forced`] of its step.
 
-mod clearance;
-mod departure;
+mod arrive;
+mod change;
+mod forced;
+mod incident;
+mod junction;
 mod motion;
+pub(crate) mod part;
+mod saved;
+mod step;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use events::{SignalState, TimeMs};
-use roads::{Network, SegmentIndex};
+use events::TimeMs;
+use rayon::prelude::*;
+use roads::{LinkState, Network, SegmentIndex};
 
-use crate::demand::Demand;
-use crate::junction::Ways;
-use crate::lane::Lanes;
+use crate::demand::{Demands, Departure};
+use crate::map::{Map, spacing_mm};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::signal::{Signal, Signals};
-use crate::vehicle::{Slot, Vehicle, VehicleId};
+use crate::vehicle::{Driver, VehicleId};
+pub(crate) use junction::SQUEEZED_GAP_MM;
+use part::{Arrival, Coming, Context, Part, Tail, TripState, Waiting};
+pub use saved::SavedError;
+pub(crate) use step::Piece;
+pub use step::{Forced, ForcedKind, IncidentShown, Move, Overlap, SignalShown, Step};
 
-/// Most lanes that a vehicle is let onto in advance.
-pub const CLEARED_LANES_MAX: usize = 8;
+/// Who has stood this long at the front before a full lane is released, seconds.
+pub const RELEASE_AFTER_S: u16 = 60;
 
-/// Who has stood this long before a full lane looks for another way, seconds.
-pub const REROUTE_AFTER_S: u32 = 60;
+/// Who has stood this long at the front before a full lane looks for another way, and then again, seconds.
+pub const REROUTE_AFTER_S: u16 = 120;
 
-/// Who has stood this long before a full lane gives up, seconds.
-pub const GIVE_UP_AFTER_S: u32 = 120;
+/// Who has stood this long at the end of a lane that does not lead on looks for another way, seconds.
+pub const WRONG_LANE_S: u16 = 60;
 
-/// Who has stood this long for any reason gives up, seconds; several cycles of any signal.
-pub const STUCK_AFTER_S: u32 = 900;
-
-/// Mean speeds for routing are refreshed this often, seconds.
-const REFRESH_S: u64 = 60;
+/// Travel times for routing are refreshed this often, seconds.
+const REFRESH_S: u32 = 60;
 
 /// What the world has counted since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub departed: u64,
     pub arrived: u64,
-    /// Took another way in a gridlock.
+    /// Took another way in a gridlock, or from a lane that did not lead on.
     pub rerouted: u64,
-    /// Gave up in a gridlock and left the road where they stood.
-    pub gave_up: u64,
+    /// Were told to squeeze through a gridlock.
+    pub released: u64,
     /// Trips whose two places are not connected.
     pub unroutable: u64,
     /// Trips that found no gap to enter the road in time.
     pub no_room: u64,
-}
-
-/// What one vehicle did on one lane in one second. Who crosses into another segment has several, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
-    pub vehicle: VehicleId,
-    /// Where the vehicle is kept while it drives: dense from 0, and used again by another one afterwards.
-    pub slot: u32,
-    pub segment: SegmentIndex,
-    /// Counted from the kerb.
-    pub lane: u8,
-    /// Front bumper from the begin of the segment.
-    pub from_mm: i64,
-    pub to_mm: i64,
-    /// Within the second, 0 to 1,000.
-    pub begin_ms: i64,
-    pub end_ms: i64,
-    /// Constant during the second.
-    pub speed_mm_s: i64,
-    /// Whether the vehicle is here at the end of the second.
-    pub last: bool,
-}
-
-/// A signal group that changed at the begin of a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignalShown {
-    /// Index in [`World::signals`].
-    pub signal: usize,
-    pub group: usize,
-    pub state: SignalState,
-}
-
-/// What the rule against gridlock did to a vehicle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Force {
-    /// It takes another way.
-    Rerouted,
-    /// It left the road.
-    Removed,
-}
-
-/// A vehicle that was forced to something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forced {
-    pub vehicle: VehicleId,
-    /// Where it stood.
-    pub segment: SegmentIndex,
-    pub what: Force,
-}
-
-/// What happened in one second; valid until the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    pub start: TimeMs,
-    /// One second after `start`.
-    pub end: TimeMs,
-    pub moves: &'a [Move],
-    /// Changes at `start`; in the first second what every group shows.
-    pub signals: &'a [SignalShown],
-    pub forced: &'a [Forced],
-}
-
-/// Two vehicles closer than bumper to bumper: never found, or the model is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overlap {
-    pub front: VehicleId,
-    pub rear: VehicleId,
-    pub segment: SegmentIndex,
-    /// Clear space between them, negative.
-    pub space_mm: i64,
-}
-
-/// A way across a junction taken by somebody who has been let onto it and has not crossed yet.
-#[derive(Clone, Copy, Debug)]
-struct Claim {
-    slot: Slot,
-    bit: u64,
-}
-
-/// A trip that waits for its departure or for a gap.
-#[derive(Clone, Debug)]
-struct Waiting {
-    id: VehicleId,
-    route: Vec<SegmentIndex>,
-    depart_step: u64,
+    pub lane_changes: u64,
+    /// Vehicles moved by one second.
+    pub updates: u64,
 }
 
 /// The simulated city.
@@ -145,27 +73,28 @@ struct Waiting {
 pub struct World {
     network: Arc<Network>,
     scenario: Scenario,
-    step: u64,
-    lanes: Lanes,
-    ways: Ways,
+    map: Map,
+    drivers: Vec<Driver>,
+    step: u32,
     signals: Signals,
-    demand: Demand,
-    /// By slot; a free slot keeps its last vehicle and is listed in `free`.
-    vehicles: Vec<Vehicle>,
-    is_active: Vec<bool>,
-    free: Vec<Slot>,
-    /// By node.
-    claims: Vec<Vec<Claim>>,
-    waiting: VecDeque<Waiting>,
-    next_id: u64,
-    /// Speed for the coming second by slot, and before it the least safe speed found so far.
-    next_mm_s: Vec<i64>,
-    /// Millimetres and milliseconds by segment since the last refresh, for routing only.
-    driven: Vec<(i64, i64)>,
-    moves: Vec<Move>,
+    demand: Demands,
+    parts: Vec<Part>,
+    /// By lane, and by entry.
+    tails: Vec<Tail>,
+    coming: Vec<Coming>,
+    /// By junction.
+    blocked: Vec<bool>,
+    /// Post between parts, by sender and receiver.
+    mail: Vec<Vec<Vec<Arrival>>>,
+    trips: Vec<TripState>,
+    free: VecDeque<u32>,
+    next_id: u32,
     shown: Vec<SignalShown>,
-    forced: Vec<Forced>,
+    begun: Vec<IncidentShown>,
     counters: Counters,
+    on_road: usize,
+    waiting: usize,
+    pool: Option<rayon::ThreadPool>,
 }
 
 impl World {
@@ -174,30 +103,36 @@ impl World {
     /// # Errors
     /// When the scenario or the network cannot be simulated, one sentence that says why.
     pub fn new(network: Arc<Network>, scenario: Scenario) -> Result<Self, ScenarioError> {
-        scenario.check()?;
-        let demand = Demand::new(&network, scenario.seed);
-        if demand.places() < 2 {
-            let (segments, long_enough) = (network.segments().len(), demand.places());
-            return Err(ScenarioError::NoTrips { segments, long_enough });
-        }
+        scenario.check_on(&network)?;
+        let demand = Demands::new(&network, &scenario)?;
+        let drivers: Vec<Driver> = scenario.types.iter().map(Driver::new).collect();
+        let (signals, plans, shown) = Signals::new(&network, scenario.seed);
+        let map = Map::new(&network, &plans, &shown, spacing_mm(&drivers));
+        let parts: Vec<Part> = (0..map.parts.len()).map(|number| Part::new(&map, number)).collect();
+        let mail = parts.iter().map(|_| vec![Vec::new(); parts.len()]).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(scenario.threads);
+        let pool = if scenario.threads > 1 { pool.build().ok() } else { None };
+        let entries = map.parts.last().map_or(0, |part| part.entries.end as usize);
         Ok(Self {
             step: 0,
-            lanes: Lanes::new(&network),
-            ways: Ways::new(&network),
-            signals: Signals::new(&network, scenario.seed),
+            signals,
             demand,
-            vehicles: Vec::new(),
-            is_active: Vec::new(),
-            free: Vec::new(),
-            claims: vec![Vec::new(); network.nodes().len()],
-            waiting: VecDeque::new(),
+            tails: vec![Tail::NOBODY; map.lanes.len()],
+            coming: vec![Coming::NOBODY; entries],
+            blocked: vec![false; map.junctions.len()],
+            mail,
+            parts,
+            trips: Vec::new(),
+            free: VecDeque::new(),
             next_id: 0,
-            next_mm_s: Vec::new(),
-            driven: vec![(0, 0); network.segments().len()],
-            moves: Vec::new(),
             shown: Vec::new(),
-            forced: Vec::new(),
+            begun: Vec::new(),
             counters: Counters::default(),
+            on_road: 0,
+            waiting: 0,
+            pool,
+            map,
+            drivers,
             network,
             scenario,
         })
@@ -205,25 +140,24 @@ impl World {
 
     /// Simulates the next second.
     pub fn step(&mut self) -> Step<'_> {
-        self.forced.clear();
+        self.begun.clear();
+        self.change_incidents();
         self.change_signals();
         if self.step > 0 && self.step.is_multiple_of(REFRESH_S) {
-            self.refresh_speeds();
+            self.refresh_travel_times();
         }
-        self.depart();
-        self.revoke();
-        self.clear();
-        self.choose_speeds();
-        self.advance();
-        self.leave();
+        self.draw_trips();
+        self.drive();
+        self.settle();
+        self.collect();
         let start = self.now();
         self.step += 1;
-        Step { start, end: self.now(), moves: &self.moves, signals: &self.shown, forced: &self.forced }
+        Step { start, end: self.now(), signals: &self.shown, incidents: &self.begun, world: self }
     }
 
     /// Event time of the begin of the next second.
     pub fn now(&self) -> TimeMs {
-        TimeMs(self.scenario.start.0 + 1_000 * self.step as i64)
+        TimeMs(self.scenario.start.0 + 1_000 * i64::from(self.step))
     }
 
     pub fn network(&self) -> &Arc<Network> {
@@ -239,68 +173,190 @@ impl World {
     }
 
     pub fn counters(&self) -> Counters {
-        self.counters
+        let mut counters = self.counters;
+        for part in &self.parts {
+            counters.departed += part.tally.departed;
+            counters.no_room += part.tally.no_room;
+            counters.released += part.tally.released;
+            counters.lane_changes += part.tally.lane_changes;
+            counters.updates += part.tally.updates;
+        }
+        counters
     }
 
     /// Vehicles on the road.
     pub fn vehicles_on_road(&self) -> usize {
-        self.vehicles.len() - self.free.len()
+        self.on_road
     }
 
-    /// Id and odometer, mm, of every vehicle on the road.
-    pub fn odometers(&self) -> impl Iterator<Item = (VehicleId, i64)> {
-        self.active().map(|slot| (self.vehicles[slot].id, self.vehicles[slot].odometer_mm))
+    /// Trips that wait for a gap.
+    pub fn vehicles_waiting(&self) -> usize {
+        self.waiting
     }
 
-    /// Looks for two vehicles that overlap along any lane, tails over stop lines included.
-    pub fn find_overlap(&self) -> Option<Overlap> {
-        for lane in &self.lanes.all {
-            let here = |slot: &&Slot| self.lanes.get(self.vehicles[**slot].lane).segment == lane.segment;
-            let mut ahead = self.tail_of(lane);
-            for &slot in lane.order.iter().filter(here) {
-                let rear = &self.vehicles[slot];
-                if let Some((front, at_mm)) = ahead {
-                    let space_mm = at_mm - crate::vehicle::LENGTH_MM - rear.pos_mm;
-                    if space_mm < 0 {
-                        return Some(Overlap { front, rear: rear.id, segment: lane.segment, space_mm });
-                    }
-                }
-                ahead = Some((rear.id, rear.pos_mm));
-            }
+    fn context(&self) -> Context<'_> {
+        Context {
+            network: &self.network,
+            map: &self.map,
+            drivers: &self.drivers,
+            trips: &self.trips,
+            shown: &self.signals.links,
+            blocked: &self.blocked,
+            seed: self.scenario.seed,
+            step: self.step,
         }
-        None
     }
 
-    fn active(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.vehicles.len()).filter(|slot| self.is_active[*slot])
+    fn drive(&mut self) {
+        let mut parts = std::mem::take(&mut self.parts);
+        let mut coming = std::mem::take(&mut self.coming);
+        let at = self.context();
+        let mut work: Vec<(&mut Part, &mut [Coming])> = Vec::with_capacity(parts.len());
+        let mut rest = coming.as_mut_slice();
+        for part in &mut parts {
+            let (own, others) = rest.split_at_mut(at.map.parts[part.number].entries.len());
+            rest = others;
+            work.push((part, own));
+        }
+        let tails = &self.tails;
+        match &self.pool {
+            Some(pool) => pool.install(|| {
+                work.par_iter_mut().with_max_len(1).for_each(|(part, coming)| part.drive(&at, tails, coming))
+            }),
+            None => work.iter_mut().for_each(|(part, coming)| part.drive(&at, tails, coming)),
+        }
+        for part in &mut parts {
+            std::mem::swap(&mut self.mail[part.number], &mut part.outbox);
+        }
+        (self.parts, self.coming) = (parts, coming);
     }
 
-    /// Who last left a lane and where its front is, mm from the begin of that lane.
-    fn tail_of(&self, lane: &crate::lane::Lane) -> Option<(VehicleId, i64)> {
-        let left = lane.left?;
-        let vehicle = &self.vehicles[left.slot];
-        let same = self.is_active[left.slot] && vehicle.id == left.id;
-        same.then(|| (left.id, lane.length_mm + vehicle.odometer_mm - left.odometer_mm))
+    fn settle(&mut self) {
+        let mut parts = std::mem::take(&mut self.parts);
+        let mut tails = std::mem::take(&mut self.tails);
+        let at = self.context();
+        let mut work: Vec<(&mut Part, &mut [Tail])> = Vec::with_capacity(parts.len());
+        let mut rest = tails.as_mut_slice();
+        for part in &mut parts {
+            let (own, others) = rest.split_at_mut(at.map.parts[part.number].lanes.len());
+            rest = others;
+            work.push((part, own));
+        }
+        let (mail, coming) = (&self.mail, &self.coming);
+        match &self.pool {
+            Some(pool) => pool.install(|| {
+                work.par_iter_mut().with_max_len(1).for_each(|(part, tails)| part.settle(&at, mail, coming, tails))
+            }),
+            None => work.iter_mut().for_each(|(part, tails)| part.settle(&at, mail, coming, tails)),
+        }
+        (self.parts, self.tails) = (parts, tails);
+    }
+
+    /// Takes together what the parts did, in the order of parts.
+    fn collect(&mut self) {
+        let departed = |parts: &[Part]| parts.iter().map(|p| p.tally.departed + p.tally.no_room).sum::<u64>();
+        let mut arrived = 0;
+        for part in &self.parts {
+            arrived += u64::from(part.arrived);
+            self.free.extend(&part.ended);
+        }
+        self.counters.arrived += arrived;
+        let entered: u64 = self.parts.iter().map(|p| p.tally.departed).sum();
+        self.on_road = (entered - self.counters.arrived) as usize;
+        self.waiting = (self.demand.asked - departed(&self.parts)) as usize;
+        self.reroute_stuck();
     }
 
     fn change_signals(&mut self) {
         self.shown.clear();
-        for (signal, plan) in self.signals.all.iter().enumerate() {
-            for group in 0..plan.groups.len() {
-                let state = plan.state(group, self.step);
-                if self.step == 0 || state != plan.state(group, self.step - 1) {
+        let now_ms = 1_000 * i64::from(self.step);
+        let mut signals = std::mem::replace(&mut self.signals, Signals::none());
+        for signal in 0..signals.all.len() {
+            let before = signals.running[signal].phase;
+            let changed = signals.advance(signal, now_ms, |links| self.is_wanted(links));
+            if !changed && self.step > 0 {
+                continue;
+            }
+            for group in 0..signals.all[signal].groups.len() {
+                let state = signals.group_state(signal, group);
+                if self.step == 0 || signals.group_state_in(signal, group, before) != state {
                     self.shown.push(SignalShown { signal, group, state });
                 }
             }
         }
+        self.signals = signals;
     }
 
-    fn refresh_speeds(&mut self) {
-        for at in self.network.indices() {
-            let (mm, ms) = std::mem::take(&mut self.driven[at.at()]);
-            let mean = (ms > 0).then(|| mm as f32 / ms as f32);
-            self.demand.observe(at, self.network.segment(at).length_m, mean);
+    /// Whether anybody comes towards one of the links that are green: its detector is [`Self::DETECTOR_S`] before the line.
+    fn is_wanted(&self, green: &[(u32, LinkState)]) -> bool {
+        green.iter().any(|(place, _)| {
+            self.map.links_shown(*place).iter().any(|link| {
+                let link = &self.map.links[*link as usize];
+                let lane = &self.map.lanes[link.from as usize];
+                let part = &self.parts[usize::from(self.map.part_of_lane[link.from as usize])];
+                let count = usize::from(part.lanes[part.local(&self.map, link.from)].count);
+                (lane.base as usize..lane.base as usize + count).any(|at| {
+                    let reach = part.cars.speed_mm_s[at].max(2_000) * Self::DETECTOR_S;
+                    lane.length_mm - part.cars.pos_mm[at] < reach && part.cars.who[at].link != crate::map::NONE
+                })
+            })
+        })
+    }
+
+    /// Gap at which an actuated signal lets its green end, seconds (RiLSA 2015: 2 to 3 s).
+    const DETECTOR_S: i32 = 3;
+
+    fn refresh_travel_times(&mut self) {
+        for part in &mut self.parts {
+            let own = self.map.parts[part.number].lanes.clone();
+            for lane in own {
+                let l = part.local(&self.map, lane);
+                let info = &self.map.lanes[lane as usize];
+                let state = &mut part.lanes[l];
+                // Who is still on the lane has needed at least so long.
+                let first = (state.count > 0).then(|| part.cars.who[info.base as usize].on_segment_s(self.step));
+                let passed = (state.passed > 0).then(|| state.passed_s as f32 / f32::from(state.passed));
+                (state.passed, state.passed_s) = (0, 0);
+                self.demand.observe(info.segment, passed, first.map(|s| s as f32));
+            }
         }
+        self.demand.refresh();
+    }
+
+    fn draw_trips(&mut self) {
+        let wanted = self.on_road + self.waiting;
+        let departures = self.demand.draw(&self.network, &self.scenario, self.step, wanted);
+        for departure in departures {
+            self.enqueue(departure);
+        }
+        self.counters.unroutable = self.demand.unroutable;
+    }
+
+    fn enqueue(&mut self, departure: Departure) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let Departure { route, kind, factor_permille, details, patience_s, since } = departure;
+        let first: SegmentIndex = route[0];
+        let state = TripState { id, kind, factor_permille, route, details };
+        let slot = match self.free.pop_front() {
+            Some(slot) => {
+                self.trips[slot as usize] = state;
+                slot
+            }
+            None => {
+                self.trips.push(state);
+                self.trips.len() as u32 - 1
+            }
+        };
+        let lane = self.map.first_lane[first.at()];
+        let part = &mut self.parts[usize::from(self.map.part_of_lane[lane as usize])];
+        part.waiting.entry(lane).or_default().push_back(Waiting { id, slot, since, patience_s });
+    }
+
+    /// Id and odometer, mm, of every vehicle on the road.
+    pub fn odometers(&self) -> impl Iterator<Item = (VehicleId, i64)> + '_ {
+        self.cars()
+            .map(|(_, car)| (VehicleId(u64::from(car.who.id)), i64::from(car.who.odometer_mm) + i64::from(car.pos_mm)))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn run(mut city: City, out: &Path, duration_s: u64, stop: Cance
         }
     };
     bar.finish_and_clear();
-    let Recorded { positions, detectors, signals, cells, trips, forced, faults } = recorded;
+    let Recorded { positions, detectors, signals, cells, trips, forced, incidents, faults } = recorded;
     let seconds = (city.world.now().0 - begin.0) / 1_000;
     tracing::info!(
         seconds,
@@ -39,6 +39,7 @@ pub(super) async fn run(mut city: City, out: &Path, duration_s: u64, stop: Cance
         cells,
         trips,
         forced,
+        incidents,
         faults,
         "recorded in {}",
         out.display()

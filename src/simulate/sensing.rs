@@ -72,6 +72,11 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 impl SensorArgs {
+    /// Whether the command line says how sensors measure.
+    pub(crate) fn is_given(&self) -> bool {
+        self.sensors.is_some() || self.interval_s.is_some() || !self.without.is_empty() || self.probes < 1.0
+    }
+
     /// What is measured, where `usual` is meant unless something else was said.
     pub(crate) fn config(&self, usual: Quality) -> anyhow::Result<SensorConfig> {
         let mut config = match self.sensors.unwrap_or(usual) {

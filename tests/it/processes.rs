@@ -24,7 +24,7 @@ fn prometheus(folder: &Path, analytics_port: u16) -> (Running, u16) {
 
 /// Two minutes of traffic of our own on one street of the demo city: six cars crawl, then stand.
 fn jam(folder: &Path) -> (std::path::PathBuf, String) {
-    let network = roads::generate::city(&roads::generate::CityPlan::default());
+    let network = roads::generate::metropolis(&roads::generate::MetropolisPlan::default()).network;
     let longest =
         network.indices().max_by(|&a, &b| network.segment(a).length_m.total_cmp(&network.segment(b).length_m));
     let segment = longest.unwrap();

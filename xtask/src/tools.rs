@@ -23,12 +23,14 @@ pub(crate) struct Tool {
 pub(crate) const MOSQUITTO: Tool = Tool { names: &["mosquitto"], package: "mosquitto" };
 pub(crate) const MOSQUITTO_PUB: Tool = Tool { names: &["mosquitto_pub"], package: "mosquitto-clients" };
 pub(crate) const MOSQUITTO_SUB: Tool = Tool { names: &["mosquitto_sub"], package: "mosquitto-clients" };
+/// Counts instructions for the gate on the simulator's speed.
+pub(crate) const VALGRIND: Tool = Tool { names: &["valgrind"], package: "valgrind" };
 pub(crate) const PROMETHEUS: Tool = Tool { names: &["prometheus"], package: "prometheus" };
 pub(crate) const PROMTOOL: Tool = Tool { names: &["promtool"], package: "prometheus" };
 pub(crate) const CHROMIUM: Tool =
     Tool { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" };
 
-const ALL: [&Tool; 6] = [&MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM];
+const ALL: [&Tool; 7] = [&MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM, &VALGRIND];
 
 impl Tool {
     /// A browser named in `CHROMIUM` goes before those on the search path, and must then exist.

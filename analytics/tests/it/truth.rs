@@ -30,7 +30,7 @@ fn speeds(cells: impl Iterator<Item = (u32, i64, i64, i64)>) -> Speeds {
 fn positions_alone_give_the_simulators_cells_back() {
     let network = Arc::new(city(&CityPlan::default()));
     let start = TimeMs(1_700_000_000_000);
-    let scenario = Scenario { seed: 5, vehicles: 600, start };
+    let scenario = Scenario { seed: 5, vehicles: 600, start, ..Scenario::default() };
     let mut world = World::new(Arc::clone(&network), scenario).unwrap();
     let mut sensors =
         Sensors::new(&world, SensorConfig { probe_share: 1.0, gps_sigma_m: 0.0, ..SensorConfig::default() });

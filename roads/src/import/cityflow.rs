@@ -5,8 +5,10 @@
 //! true to 0.1 % within 10 km and refused beyond 200 km. Roads run from the middle of one intersection to the middle
 //! of the next, as in the file, and keep the length that they have there.
 //!
-//! Upstream: a roadnet of CityFlow or of the traffic-signal benchmarks built on it. Downstream: the builder.
+//! `junction` makes movements and signals of the road links. Upstream: a roadnet of CityFlow or of the traffic-signal benchmarks built on it. Downstream: the builder.
 //! Format: CityFlow documentation, "Roadnet File Format" (Zhang et al., WWW 2019).
+
+mod junction;
 
 use std::f64::consts::PI;
 use std::fs::File;
@@ -22,6 +24,7 @@ use crate::line::cut;
 use crate::network::builder::{NetworkBuilder, NetworkError, NewSegment, SEGMENTS_MAX};
 use crate::network::{M_PER_DEG, Network};
 use crate::segment::{NodeIndex, RoadClass, SegmentId, SegmentIndex};
+use junction::{Junction, Made, RoadLink, TrafficLight};
 
 /// Where the point 0, 0 of a roadnet lies unless said otherwise, lon and lat in degrees: the middle of the generated
 /// city, which stands for no place either.
@@ -46,19 +49,13 @@ struct Intersection {
     point: Point,
     #[serde(default)]
     road_links: Vec<RoadLink>,
+    traffic_light: Option<TrafficLight>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 struct Point {
     x: f64,
     y: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RoadLink {
-    start_road: String,
-    end_road: String,
 }
 
 #[derive(Deserialize)]
@@ -96,19 +93,16 @@ pub fn import(path: &Path, is_gzip: bool, options: &ImportOptions) -> Result<Net
     builder.only_allowed_turns();
     let places = net.intersections.iter().map(|at| (at.id.as_str(), at.point)).collect();
     let mut maker = Maker { builder, origin, places, nodes: FxHashMap::default(), report: ImportReport::default() };
-    let mut made: FxHashMap<&str, (SegmentIndex, SegmentIndex)> = FxHashMap::default();
+    let mut made: FxHashMap<&str, Made> = FxHashMap::default();
     for road in &net.roads {
         let ends = maker.road(road).map_err(|what| damaged(format!("road {}: {what}", road.id)))?;
         made.insert(&road.id, ends);
     }
-    for link in net.intersections.iter().flat_map(|at| &at.road_links) {
-        match (made.get(link.start_road.as_str()), made.get(link.end_road.as_str())) {
-            (Some((_, last)), Some((first, _))) => {
-                maker.builder.allow_turn(*last, *first);
-                maker.report.add("road links kept", 1);
-            }
-            (Some(_) | None, Some(_) | None) => maker.report.add("road links left out: of unknown roads", 1),
-        }
+    let mut movements = 0;
+    for at in net.intersections.iter().filter(|at| !at.road_links.is_empty()) {
+        let node = maker.node(&at.id).map_err(|what| damaged(format!("intersection {}: {what}", at.id)))?;
+        let junction = Junction { id: &at.id, node, links: &at.road_links, light: at.traffic_light.as_ref() };
+        junction::add(&junction, &made, &mut maker.builder, &mut movements, &mut maker.report);
     }
     let Maker { mut builder, report, .. } = maker;
     builder.report(report);
@@ -145,8 +139,8 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// Adds a road; gives its first and last segment.
-    fn road(&mut self, road: &'a Road) -> Result<(SegmentIndex, SegmentIndex), &'static str> {
+    /// Adds a road; gives what it became.
+    fn road(&mut self, road: &'a Road) -> Result<Made, &'static str> {
         let along = super::sumo::flat_measure(&road.points.iter().map(|p| [p.x, p.y]).collect::<Vec<_>>());
         if along.last().is_none_or(|&length_m| length_m <= 0.0) {
             return Err("it has no length");
@@ -184,7 +178,9 @@ impl<'a> Maker<'a> {
             self.report.add("segments", 1);
         }
         self.report.add("roads kept", 1);
-        ends.ok_or("it has no length")
+        let (first, last) = ends.ok_or("it has no length")?;
+        let lanes = u8::try_from(road.lanes.len()).unwrap_or(u8::MAX);
+        Ok(Made { first, last, lanes, speed_mps: speed_mps as f32 })
     }
 
     fn node(&mut self, id: &'a str) -> Result<NodeIndex, &'static str> {

@@ -1,8 +1,12 @@
-//! SUMO networks (.net.xml, .net.xml.gz): from edges, lanes and connections to segments.
+//! SUMO networks (.net.xml, .net.xml.gz): from edges, lanes and connections to segments, movements and signals.
 //!
-//! Upstream: netconvert; `read` takes the XML apart. Downstream: the builder.
+//! The lanes of a segment are those that cars may use; on a street for buses only, those of the buses, and it is marked
+//! ([`Structure::is_bus_only`]). Upstream: netconvert; `read` takes the XML apart, `junction` makes movements of the
+//! connections, `programme` reads signals. Downstream: the builder.
 //! Format: SUMO documentation, "Networks/SUMO Road Networks".
 
+mod junction;
+mod programme;
 mod read;
 
 use std::path::Path;
@@ -10,43 +14,39 @@ use std::path::Path;
 use proj4rs::Proj;
 use rustc_hash::FxHashMap;
 
-use super::{ImportError, ImportReport};
+use super::{ImportError, ImportOptions, ImportReport};
 use crate::import::osm::tags;
 use crate::line::{Part, cut, point_at};
 use crate::network::Network;
 use crate::network::builder::{NetworkBuilder, NewSegment};
-use crate::segment::{NodeIndex, RoadClass, SegmentId, SegmentIndex};
+use crate::segment::{NodeIndex, RoadClass, SegmentId, SegmentIndex, Structure};
+use junction::Made;
 use read::{Edge, Lane, Net};
 
 /// Imports a network; what was kept and left out is in [`Network::import_report`].
 ///
 /// # Errors
 /// [`ImportError`].
-pub fn import(path: &Path, is_gzip: bool) -> Result<Network, ImportError> {
+pub fn import(path: &Path, is_gzip: bool, options: &ImportOptions) -> Result<Network, ImportError> {
     let mut report = ImportReport::default();
-    let net = read::read(path, is_gzip, &mut report)?;
+    let mut net = read::read(path, is_gzip, &mut report)?;
+    let mut asked = String::new();
+    for additional in &options.programmes {
+        net.programmes.extend(programme::read(additional, &mut report)?);
+        asked.push_str(&super::hash_of(additional, "")?);
+    }
     let ground = Ground::new(path, &net)?;
     let mut builder = NetworkBuilder::new(super::name_of(path));
-    builder.source_hash(super::hash_of(path, "")?);
+    builder.source_hash(super::hash_of(path, &asked)?);
     builder.only_allowed_turns();
     let mut maker = Maker { builder, net: &net, ground, nodes: FxHashMap::default(), report };
     let mut made = FxHashMap::default();
     for edge in &net.edges {
-        if let Some(ends) = maker.edge(edge).map_err(|what| damaged(path, &edge.id, what))? {
-            made.insert(edge.id.as_str(), (edge, ends));
+        if let Some((first, last, end)) = maker.edge(edge).map_err(|what| damaged(path, &edge.id, what))? {
+            made.insert(edge.id.as_str(), Made { edge, first, last, end });
         }
     }
-    for turn in &net.turns {
-        let (Some((from, (_, last))), Some((to, (first, _)))) =
-            (made.get(turn.from.as_str()), made.get(turn.to.as_str()))
-        else {
-            continue;
-        };
-        // A turn from a bicycle lane is none for us.
-        if from.is_lane_open(turn.from_lane) && to.is_lane_open(turn.to_lane) {
-            maker.builder.allow_turn(*last, *first);
-        }
-    }
+    junction::add(&net, &made, &mut maker.builder, &mut maker.report);
     let Maker { mut builder, report, .. } = maker;
     builder.report(report);
     builder.build().map_err(|error| ImportError::Network { path: path.to_owned(), error })
@@ -105,8 +105,8 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// Adds an edge; gives its first and last segment, or `None` if it is left out.
-    fn edge(&mut self, edge: &'a Edge) -> Result<Option<(SegmentIndex, SegmentIndex)>, &'static str> {
+    /// Adds an edge; gives its first and last segment and the node at its end, or `None` if it is left out.
+    fn edge(&mut self, edge: &'a Edge) -> Result<Option<(SegmentIndex, SegmentIndex, NodeIndex)>, &'static str> {
         let Some(lane) = edge.middle_lane() else {
             self.report.add("edges left out: no lane for motor vehicles", 1);
             return Ok(None);
@@ -132,6 +132,8 @@ impl<'a> Maker<'a> {
             let is_last = number + 1 == parts.len();
             let to = if is_last { self.junction(&edge.to, end) } else { self.builder.node(end[0], end[1]) };
             let at = self.builder.segment(new_segment(edge, lane, part, number, (from, to)));
+            let is_bus_only = !edge.lanes.iter().any(|lane| lane.is_for_cars);
+            self.builder.structure(at, Structure { is_bus_only, ..Structure::default() });
             if let Some((_, before)) = ends {
                 self.builder.allow_turn(before, at);
             }
@@ -140,24 +142,29 @@ impl<'a> Maker<'a> {
             self.report.add("segments", 1);
         }
         self.report.add("edges kept", 1);
-        Ok(ends)
+        let aside = edge.lanes.iter().filter(|lane| lane.is_open).count() - edge.driven_lanes().len();
+        if aside > 0 {
+            self.report.add("lanes left out: not for cars, beside others that are", aside as u64);
+        }
+        Ok(ends.map(|(first, last)| (first, last, from)))
     }
 
     /// The node of a junction; at the end of the edge if the file does not place the junction.
     fn junction(&mut self, id: &'a str, end: [f64; 2]) -> NodeIndex {
-        let place = self.net.junctions.get(id).map_or(end, |&place| self.ground.degrees(place));
+        let place = self.net.junctions.get(id).map_or(end, |at| self.ground.degrees(at.place));
         *self.nodes.entry(id).or_insert_with(|| self.builder.node(place[0], place[1]))
     }
 }
 
 fn new_segment(edge: &Edge, lane: &Lane, part: &Part, number: usize, ends: (NodeIndex, NodeIndex)) -> NewSegment {
-    let lanes = edge.lanes.iter().filter(|lane| lane.is_open).count();
+    let lanes = edge.driven_lanes().len();
+    let all_lanes = edge.lanes.iter().filter(|lane| lane.is_open).count();
     NewSegment {
         id: SegmentId::of(&format!("sumo {} {number}", edge.id)),
         source_id: edge.id.clone(),
         source_offset_m: part.begin_m,
         name: edge.name.clone().filter(|name| !name.is_empty()),
-        class: class(edge, lane.speed_mps, lanes),
+        class: class(edge, lane.speed_mps, all_lanes),
         from: ends.0,
         to: ends.1,
         length_m: Some(part.length_m),
@@ -185,6 +192,21 @@ fn class(edge: &Edge, speed_mps: f64, lanes: usize) -> RoadClass {
 impl Edge {
     fn is_lane_open(&self, index: u32) -> bool {
         self.lanes.iter().any(|lane| lane.index == index && lane.is_open)
+    }
+
+    /// Whether a lane is one of the segment's.
+    fn is_lane_kept(&self, index: u32) -> bool {
+        self.driven_lanes().iter().any(|lane| lane.index == index)
+    }
+
+    /// The segment's lane that stands for one of ours: itself, else the next one to its right that is kept.
+    fn kept_lane(&self, index: u32) -> u8 {
+        let before = self.driven_lanes().iter().filter(|lane| lane.index <= index).count();
+        u8::try_from(before.saturating_sub(1)).unwrap_or(u8::MAX)
+    }
+
+    fn speed_mps(&self) -> f64 {
+        self.middle_lane().map_or(f64::INFINITY, |lane| lane.speed_mps)
     }
 
     /// Lanes on which most traffic drives: those for passenger cars, else those for any motor vehicle.

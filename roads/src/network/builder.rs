@@ -2,12 +2,15 @@
 //!
 //! Upstream: importers, generator, cache. Downstream: [`Network`], which trusts all that passed here.
 
+mod movements;
+
 use events::LonLat;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Network, Rows, Stored};
 use crate::import::ImportReport;
 use crate::line::measure;
+use crate::movement::{Movement, SignalPlan};
 use crate::segment::{NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex, Structure};
 
 /// Most segments of one network: 16 million, the directed streets of a large country.
@@ -31,6 +34,10 @@ pub enum NetworkError {
     SameId { id: SegmentId, first: String, second: String },
     #[error("it has more than {SEGMENTS_MAX} segments or {POINTS_MAX} vertices: import a smaller extract")]
     TooLarge,
+    #[error("the movement from street {from} to street {to}: {what}")]
+    Movement { from: String, to: String, what: &'static str },
+    #[error("signal {id}: {what}")]
+    Signal { id: String, what: &'static str },
     #[error("its tables disagree with each other")]
     Inconsistent,
 }
@@ -61,6 +68,7 @@ pub struct NetworkBuilder {
     forbidden: FxHashSet<(SegmentIndex, SegmentIndex)>,
     allowed: Vec<(u32, SegmentIndex)>,
     listed_only: bool,
+    movements: Vec<Movement>,
     error: Option<NetworkError>,
 }
 
@@ -76,8 +84,11 @@ impl NetworkBuilder {
             along_m: Vec::new(),
             nodes: Vec::new(),
             turns: Rows::collect(0, Vec::new()),
+            movements: Vec::new(),
+            signal_plans: Vec::new(),
         };
-        Self { stored, forbidden: FxHashSet::default(), allowed: Vec::new(), listed_only: false, error: None }
+        let forbidden = FxHashSet::default();
+        Self { stored, forbidden, allowed: Vec::new(), listed_only: false, movements: Vec::new(), error: None }
     }
 
     /// What [`Network::source_hash`] will say, hex.
@@ -158,7 +169,21 @@ impl NetworkBuilder {
         self.allowed.push((from.0, to));
     }
 
-    /// From now on only turns of [`NetworkBuilder::allow_turn`] exist, as in a source that lists them all.
+    /// Says how a turn runs across the junction, and adds the turn; one per pair of segments. Gives the position by
+    /// which other movements name it in `yields_to` and `conflicts` until the network is built.
+    pub fn movement(&mut self, movement: Movement) -> u32 {
+        self.allowed.push((movement.from.0, movement.to));
+        self.movements.push(movement);
+        self.movements.len() as u32 - 1
+    }
+
+    /// Adds the programme of a signal. Gives its position, by which movements name it.
+    pub fn signal_plan(&mut self, plan: SignalPlan) -> u32 {
+        self.stored.signal_plans.push(plan);
+        self.stored.signal_plans.len() as u32 - 1
+    }
+
+    /// From now on only turns of [`NetworkBuilder::allow_turn`] and [`NetworkBuilder::movement`] exist, as in a source that lists them all.
     pub fn only_allowed_turns(&mut self) {
         self.listed_only = true;
     }
@@ -187,6 +212,10 @@ impl NetworkBuilder {
             return Err(NetworkError::Inconsistent);
         }
         self.stored.turns = Rows::collect(segments, turns);
+        if !self.movements.is_empty() {
+            self.stored.movements = movements::complete(&self.stored, self.movements)?;
+        }
+        movements::check(&self.stored)?;
         Ok(Network::assemble(self.stored))
     }
 }
@@ -224,7 +253,7 @@ pub(crate) fn check(stored: &Stored) -> Result<(), NetworkError> {
         && turns.start.last() == Some(&(turns.items.len() as u32))
         && turns.items.iter().all(|to| to.at() < stored.segments.len());
     let points_are_whole = next_point as usize == stored.points.len() && stored.along_m.len() == stored.points.len();
-    if rows_are_whole && points_are_whole { Ok(()) } else { Err(NetworkError::Inconsistent) }
+    if rows_are_whole && points_are_whole { movements::check(stored) } else { Err(NetworkError::Inconsistent) }
 }
 
 fn check_segment(stored: &Stored, segment: &Segment) -> Result<(), NetworkError> {

@@ -16,7 +16,7 @@ use super::{Names, Phase};
 use crate::sensor::{Fault, Faulty, PositionReport};
 use crate::truth::TruthCell;
 use crate::truth::trips::{Outcome, TripDone};
-use crate::world::{Force, Forced};
+use crate::world::{Forced, ForcedKind};
 
 pub(super) const POSITIONS: [Column; 9] = [
     ("source", Utf8, false),
@@ -141,7 +141,6 @@ pub(super) fn trips(names: &Names, rows: &[TripDone]) -> Vec<ArrayRef> {
     let outcome = |trip: &TripDone| {
         trip.outcome.map(|outcome| match outcome {
             Outcome::Arrived => "arrived",
-            Outcome::Removed => "removed",
         })
     };
     vec![
@@ -187,9 +186,9 @@ pub(super) const FORCED: [Column; 4] =
     [("time_ms", Int64, false), ("vehicle", UInt64, false), ("segment", Utf8, false), ("what", Utf8, false)];
 
 pub(super) fn forced(names: &Names, rows: &[(TimeMs, Forced)]) -> Vec<ArrayRef> {
-    let what = |force: Force| match force {
-        Force::Rerouted => "rerouted",
-        Force::Removed => "removed",
+    let what = |force: ForcedKind| match force {
+        ForcedKind::Released => "released",
+        ForcedKind::Rerouted => "rerouted",
     };
     vec![
         times(rows.iter().map(|r| r.0)),

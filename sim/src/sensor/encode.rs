@@ -157,9 +157,9 @@ fn digits8(n: u32) -> u64 {
     let n = u64::from(n);
     let halves = (n / 10_000) | ((n % 10_000) << 32);
     let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let quarters = hundreds | (halves - 100 * hundreds) << 16;
+    let quarters = hundreds | ((halves - 100 * hundreds) << 16);
     let tens = ((quarters * 103) >> 10) & 0x000f_000f_000f_000f;
-    (tens | (quarters - 10 * tens) << 8) + 0x3030_3030_3030_3030
+    (tens | ((quarters - 10 * tens) << 8)) + 0x3030_3030_3030_3030
 }
 
 /// A whole number without leading zeros: by the table below 1,000, where most are.
@@ -181,7 +181,7 @@ fn number_wide(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
     }
     let digits = digits8(n as u32);
     // The last digit stays, also of 0.
-    let zeros = ((digits ^ 0x3030_3030_3030_3030) | 1 << 56).trailing_zeros() / 8;
+    let zeros = ((digits ^ 0x3030_3030_3030_3030) | (1 << 56)).trailing_zeros() / 8;
     put(row, at, &(digits >> (8 * zeros)).to_le_bytes());
     *at -= zeros as usize;
 }
@@ -221,9 +221,9 @@ const fn small_numbers() -> [u32; 1_000] {
     let mut n = 0;
     while n < 1_000 {
         let (a, b, c) = (n / 100, n / 10 % 10, n % 10);
-        let text = 0x30_3030 + (a | b << 8 | c << 16);
+        let text = 0x30_3030 + (a | (b << 8) | (c << 16));
         let digits = if n >= 100 { 3 } else { 1 + (n >= 10) as u32 };
-        all[n as usize] = text >> (8 * (3 - digits)) | digits << 24;
+        all[n as usize] = (text >> (8 * (3 - digits))) | (digits << 24);
         n += 1;
     }
     all
@@ -250,8 +250,8 @@ fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32) {
     // The point and three digits, three more, and the last.
     let decimals = n % 10_000_000;
     let (first, rest) = (decimals / 10_000, decimals % 10_000);
-    let then = u64::from(POINT[rest as usize / 10] >> 8) | u64::from(u32::from(b'0') + rest % 10) << 24;
-    put(row, at, &(u64::from(POINT[first as usize]) | then << 32).to_le_bytes());
+    let then = u64::from(POINT[rest as usize / 10] >> 8) | (u64::from(u32::from(b'0') + rest % 10) << 24);
+    put(row, at, &(u64::from(POINT[first as usize]) | (then << 32)).to_le_bytes());
 }
 
 /// Thousandths with all three decimals.

@@ -11,7 +11,6 @@ use roads::{Network, RoadClass, SegmentIndex};
 
 use super::fault::FaultKind;
 use crate::random::{Stream, below, unit};
-use crate::vehicle::LENGTH_MM;
 use crate::world::Move;
 
 /// Loops count for so long before they report, ms.
@@ -116,11 +115,11 @@ impl Detector {
 
     /// Counts a front that reaches the loop, and the time during which any part of the vehicle is over it.
     #[inline]
-    pub(super) fn observe(&mut self, one: &Move, seed: u64) {
+    pub(super) fn observe(&mut self, one: &Move, length_mm: i64, seed: u64) {
         if one.from_mm < self.at_mm && self.at_mm <= one.to_mm {
             self.pass(one.speed_mm_s, seed);
         }
-        let clear_mm = self.at_mm + LOOP_LENGTH_MM + LENGTH_MM;
+        let clear_mm = self.at_mm + LOOP_LENGTH_MM + length_mm;
         if one.to_mm < self.at_mm || one.from_mm > clear_mm {
             return;
         }

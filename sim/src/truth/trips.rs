@@ -8,7 +8,7 @@ use roads::SegmentIndex;
 use rustc_hash::FxHashMap;
 
 use crate::vehicle::{STANDING_MM_S, VehicleId};
-use crate::world::{Force, Step};
+use crate::world::Step;
 
 /// Trips that are over are looked for this often, seconds.
 const SWEEP_S: i64 = 10;
@@ -16,9 +16,8 @@ const SWEEP_S: i64 = 10;
 /// How a trip ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// Where it wanted to go: the rule against gridlock takes nobody off the road.
     Arrived,
-    /// Taken off the road by the rule against gridlock.
-    Removed,
 }
 
 /// One trip, as it was driven.
@@ -50,7 +49,7 @@ pub struct Trips {
 impl Trips {
     /// Adds one second; now and then the trips that have ended are added to `done`, by end and vehicle.
     pub fn observe(&mut self, step: &Step<'_>, done: &mut Vec<TripDone>) {
-        for one in step.moves {
+        for one in step.moves() {
             let trip = self.running.entry(one.vehicle).or_insert(TripDone {
                 vehicle: one.vehicle,
                 begin: step.start,
@@ -65,13 +64,8 @@ impl Trips {
             });
             (trip.to, trip.to_mm, trip.end) = (one.segment, one.to_mm, step.end);
             trip.distance_mm += one.to_mm - one.from_mm;
-            if one.speed_mm_s < STANDING_MM_S {
+            if one.speed_mm_s < i64::from(STANDING_MM_S) {
                 trip.standing_ms += one.end_ms - one.begin_ms;
-            }
-        }
-        for forced in step.forced.iter().filter(|forced| forced.what == Force::Removed) {
-            if let Some(trip) = self.running.get_mut(&forced.vehicle) {
-                trip.outcome = Some(Outcome::Removed);
             }
         }
         self.now = step.end;
@@ -91,10 +85,9 @@ impl Trips {
     fn sweep(&mut self, done: &mut Vec<TripDone>) {
         let (now, begin) = (self.now, done.len());
         self.running.retain(|_, trip| {
-            // Who was removed in the last second was still among its moves.
-            let is_over = trip.end < now || trip.outcome.is_some();
+            let is_over = trip.end < now;
             if is_over {
-                done.push(TripDone { outcome: trip.outcome.or(Some(Outcome::Arrived)), ..*trip });
+                done.push(TripDone { outcome: Some(Outcome::Arrived), ..*trip });
             }
             !is_over
         });

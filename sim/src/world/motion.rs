@@ -1,163 +1,391 @@
-//! Motion: the speed of everybody for the coming second, and moving by it.
+//! Motion: the speed of everybody for the coming second, moving by it, and crossing the line.
 //!
-//! Upstream: clearance. Downstream: the moves that truth and sensors read.
+//! A lane is driven from its front backwards. Everybody follows the one ahead as he was at the begin of the second; who
+//! has been let beyond the line also follows whoever was let onto the next lane before him. Upstream: junction.
+//! Downstream: arrive, which takes in who crossed.
 
-use roads::SegmentIndex;
+use super::Piece;
+use super::junction::{SQUEEZED_GAP_MM, wanted_mm_s};
+use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
+use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
+use crate::map::{Lane, Link, NONE};
+use crate::random::{Stream, bits32};
+use crate::vehicle::{Driver, HORIZON_MM, STANDING_MM_S, VehicleId};
 
-use super::{Move, World};
-use crate::lane::{LaneIndex, Left};
-use crate::random::{Stream, bits};
-use crate::vehicle::{LENGTH_MM, MIN_GAP_MM, Slot, brake_mm, is_safe, next_speed_mm_s, safe_speed_mm_s};
+/// So many lanes ahead are looked through where no leave is needed between them.
+const LOOK_THROUGH_MAX: usize = 8;
 
-impl World {
-    /// Chooses everybody's speed from the state at the begin of the second.
-    pub(super) fn choose_speeds(&mut self) {
-        self.next_mm_s.fill(i64::MAX);
-        for lane in 0..self.lanes.all.len() {
-            self.follow(LaneIndex(lane as u32));
-        }
-        for slot in 0..self.vehicles.len() {
-            if !self.is_active[slot] {
-                continue;
-            }
-            let vehicle = &self.vehicles[slot];
-            let allowed = self.next_mm_s[slot]
-                .min(self.desired_mm_s(slot))
-                .min(safe_speed_mm_s(self.to_wall_mm(slot)))
-                .min(self.slowing_mm_s(slot));
-            let dawdle = bits(self.scenario.seed, vehicle.id.0, self.step, Stream::Dawdle) as u32;
-            self.next_mm_s[slot] = next_speed_mm_s(vehicle.speed_mm_s, allowed, dawdle);
-        }
-    }
+/// A stop counts as reached within this, mm.
+const AT_STOP_MM: i32 = 2_000;
 
-    /// Moves everybody by his speed, and writes down how.
-    pub(super) fn advance(&mut self) {
-        self.moves.clear();
-        for slot in 0..self.vehicles.len() {
-            if !self.is_active[slot] {
-                continue;
-            }
-            let vehicle = &mut self.vehicles[slot];
-            vehicle.speed_mm_s = self.next_mm_s[slot];
-            vehicle.pos_mm += vehicle.speed_mm_s;
-            vehicle.odometer_mm += vehicle.speed_mm_s;
-            vehicle.standing_s = if vehicle.speed_mm_s == 0 { vehicle.standing_s + 1 } else { 0 };
-        }
-        for slot in 0..self.vehicles.len() {
-            if self.is_active[slot] {
-                self.cross(slot);
-            }
-        }
-    }
+/// Whoever has left a lane counts there until its rear is so far beyond the line, mm: more than any gap kept.
+const CLEAR_MM: i32 = 10_000;
 
-    /// The speed that a driver wants on the current lane, mm/s.
-    pub(super) fn desired_mm_s(&self, slot: Slot) -> i64 {
-        let vehicle = &self.vehicles[slot];
-        self.wanted_on(vehicle.route[vehicle.leg], vehicle.factor_permille)
-    }
+/// Who is nearer to a wall than this cannot start before it is gone, mm: slower than [`STANDING_MM_S`] is standing.
+const WALL_MM: i32 = STANDING_MM_S;
 
-    fn wanted_on(&self, segment: SegmentIndex, factor_permille: i64) -> i64 {
-        (f64::from(self.network.segment(segment).speed_limit_mps) * 1_000.0) as i64 * factor_permille / 1_000
-    }
+/// Somebody ahead: front, speed, kind.
+type Ahead = (i32, i32, u8);
 
-    /// Every two neighbours in the order of a lane follow each other there.
-    fn follow(&mut self, at: LaneIndex) {
-        let lane = self.lanes.get(at);
-        if lane.order.is_empty() {
+impl Part {
+    /// Chooses speeds on one lane and moves everybody by them.
+    pub(super) fn drive_lane(&mut self, at: &Context<'_>, lane: u32, tails: &[Tail]) {
+        let l = self.local(at.map, lane);
+        let state = self.lanes[l];
+        let count = usize::from(state.count);
+        let begin = usize::from(state.standing);
+        self.tally.updates += count as u64;
+        if count == begin {
             return;
         }
-        let tail = self.tail_of(lane).zip(lane.left);
-        // A tail that has cleared the line matters no more: ways part there.
-        let mut ahead = tail
-            .filter(|((_, front), _)| front - LENGTH_MM - MIN_GAP_MM < lane.length_mm)
-            .map(|((_, front), left)| (front, self.vehicles[left.slot].speed_mm_s));
-        for &slot in &lane.order {
-            let pos = self.pos_on(slot, at);
-            let speed = self.vehicles[slot].speed_mm_s;
-            if let Some((front, leader)) = ahead {
-                let gap = front - LENGTH_MM - MIN_GAP_MM - pos;
-                debug_assert!(
-                    is_safe(speed, gap, leader),
-                    "step {}: {speed} mm/s, gap {gap}, leader {leader}",
-                    self.step
-                );
-                let safe = safe_speed_mm_s(gap + brake_mm(leader));
-                self.next_mm_s[slot] = self.next_mm_s[slot].min(safe);
+        let info = &at.map.lanes[lane as usize];
+        let base = info.base as usize;
+        let mut ahead = match begin.checked_sub(1) {
+            Some(i) => Some((self.cars.pos_mm[base + i], self.cars.speed_mm_s[base + i], self.cars.who[base + i].kind)),
+            None => self.overhang(at, l, info, tails),
+        };
+        let mut asks =
+            (state.asks_rear_mm != i32::MAX).then_some((state.asks_rear_mm, state.asks_speed_mm_s, state.asks_kind));
+        self.lanes[l].asks_rear_mm = i32::MAX;
+        // The wall at the line holds for the first who has not been let on, and for nobody behind him.
+        let (mut wall, mut standing, mut closed) = (true, state.standing, state.closed_from_mm != i32::MAX);
+        let mut gives_room = false;
+        for index in begin..count {
+            let (pos, speed, who) =
+                (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
+            let driver = &at.drivers[usize::from(who.kind)];
+            let wanted = wanted_mm_s(driver, limit_at(at, &state, info, pos, who), who.factor_permille);
+            let mut view = View::new(driver, speed, wanted, who.memory_s);
+            if let Some(ahead) = ahead {
+                view.follow(at, ahead, pos, min_gap_mm(driver, who));
             }
-            ahead = Some((pos, speed));
-        }
-    }
-
-    /// The speed from which the limits of the lanes ahead can be met at their begin, mm/s.
-    ///
-    /// Slowing to w before a line is following somebody at the line who drives w: the same formula, except that w
-    /// itself is always slow enough (or nobody would get over the last millimetres into a slow street).
-    fn slowing_mm_s(&self, slot: Slot) -> i64 {
-        let vehicle = &self.vehicles[slot];
-        let mut to_line = self.lanes.get(vehicle.lane).length_mm - vehicle.pos_mm;
-        let mut slowest = i64::MAX;
-        for (i, &lane) in vehicle.cleared.iter().enumerate() {
-            let wanted = self.wanted_on(vehicle.route[vehicle.leg + 1 + i], vehicle.factor_permille);
-            slowest = slowest.min(safe_speed_mm_s(to_line + brake_mm(wanted)).max(wanted));
-            to_line += self.lanes.get(lane).length_mm;
-        }
-        slowest
-    }
-
-    /// Brings a vehicle onto the lane that its front has reached, and writes down its moves.
-    fn cross(&mut self, slot: Slot) {
-        let way_mm = self.vehicles[slot].speed_mm_s;
-        let (mut done_mm, mut done_ms) = (0, 0);
-        loop {
-            let vehicle = &self.vehicles[slot];
-            let (id, at) = (vehicle.id, vehicle.lane);
-            let lane = self.lanes.get(at);
-            let (segment, number, length_mm) = (lane.segment, lane.number, lane.length_mm);
-            let beyond = (vehicle.pos_mm - length_mm).max(0);
-            let to_mm = vehicle.pos_mm - beyond;
-            let end_mm = way_mm - beyond;
-            let last = beyond == 0;
-            // Constant speed within the second: time goes with distance, rounded once per line crossed.
-            let end_ms = if last { 1_000 } else { (2_000 * end_mm + way_mm) / (2 * way_mm) };
-            let (from_mm, begin_ms) = (to_mm - (end_mm - done_mm), done_ms);
-            let speed_mm_s = way_mm;
-            self.moves.push(Move {
-                vehicle: id,
-                slot: slot as u32,
-                segment,
-                lane: number,
-                from_mm,
-                to_mm,
-                begin_ms,
-                end_ms,
-                speed_mm_s,
-                last,
-            });
-            self.driven[segment.at()].0 += to_mm - from_mm;
-            self.driven[segment.at()].1 += end_ms - begin_ms;
-            if last {
-                return;
+            if index < usize::from(state.granted) {
+                self.beyond_line(at, &mut view, info, pos, who, tails);
+            } else if wall && who.flags & LAST_LEG == 0 {
+                view.stop_within(info.length_mm - pos);
+                wall = false;
             }
-            (done_mm, done_ms) = (end_mm, end_ms);
-            self.pass_line(slot, segment, beyond);
+            if closed && pos <= state.closed_from_mm {
+                view.stop_within(state.closed_from_mm - pos);
+                closed = false;
+            }
+            if who.flags & STOPS != 0 {
+                let to_stop = who.goal_mm - pos;
+                view.stop_within(if speed == 0 && to_stop < AT_STOP_MM { 0 } else { to_stop });
+            }
+            if let Some((rear, _, kind)) = asks
+                && pos < rear
+            {
+                asks = self.give_room(at, &mut view, asks, pos, kind);
+                gives_room |= asks.is_none();
+            }
+            let next = view.choose(at, who.id, wanted);
+            let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
+            if may_sleep && falls_asleep(&state, info, index, pos, who) {
+                standing += 1;
+            }
+            self.cars.pos_mm[base + index] = pos + next;
+            self.cars.speed_mm_s[base + index] = next;
+            self.remember(at, info, base + index, next, wanted);
+            ahead = Some((pos, speed, who.kind));
+        }
+        self.lanes[l].standing = standing;
+    }
+
+    /// What a vehicle carries on: what it has been through, and whether its stop is served.
+    fn remember(&mut self, at: &Context<'_>, info: &Lane, place: usize, speed: i32, wanted: i32) {
+        let pos = self.cars.pos_mm[place];
+        let who = &mut self.cars.who[place];
+        who.flags &= !(CROSSED | FRESH);
+        who.memory_s = remember(who.memory_s, speed, wanted);
+        if who.flags & STOPS != 0 && speed == 0 && who.goal_mm - pos < AT_STOP_MM {
+            serve_stop(at, info, who);
         }
     }
 
-    fn pass_line(&mut self, slot: Slot, from: SegmentIndex, beyond: i64) {
-        let vehicle = &mut self.vehicles[slot];
-        let next = vehicle.cleared.pop_front().expect("nobody passes a line without leave");
-        let left = Left { slot, id: vehicle.id, odometer_mm: vehicle.odometer_mm - beyond };
-        let at = std::mem::replace(&mut vehicle.lane, next);
-        vehicle.pos_mm = beyond;
-        vehicle.leg += 1;
-        self.drop_claim(slot, from);
-        let rearmost =
-            self.tail_of(self.lanes.get(at)).is_none_or(|(_, front)| front >= self.lanes.get(at).length_mm + beyond);
-        let lane = self.lanes.get_mut(at);
-        let index = lane.order.iter().position(|other| *other == slot).expect("it was on this lane");
-        lane.order.remove(index);
-        if rearmost {
-            lane.left = Some(left);
+    /// The rear of somebody who has left the lane at its end and is not yet clear of it.
+    pub(super) fn overhang(&mut self, at: &Context<'_>, l: usize, info: &Lane, tails: &[Tail]) -> Option<Ahead> {
+        let state = &mut self.lanes[l];
+        if state.left_id == NONE {
+            return None;
         }
+        let LaneState { left_id, left_to, left_end_mm, .. } = *state;
+        let left = left_of(tails, &Tail { left_id, left_to, left_end_mm, ..Tail::NOBODY });
+        let clear_mm = |kind: u8| at.drivers[usize::from(kind)].length_mm + CLEAR_MM;
+        let near = left.filter(|(front, _, kind)| *front < info.length_mm + clear_mm(*kind));
+        if near.is_none() {
+            state.left_id = NONE;
+        }
+        near
+    }
+
+    /// What lies beyond the line counts for whoever has been let on.
+    fn beyond_line(&self, at: &Context<'_>, view: &mut View<'_>, info: &Lane, pos: i32, who: Who, tails: &[Tail]) {
+        let link = &at.map.links[who.link as usize];
+        let driver = view.driver;
+        let distance = info.length_mm + link.length_mm - pos;
+        let entry = self.entry(at, link);
+        let index = self.entries[entry].iter().position(|i| i.id == who.id).expect("who was let on is listed");
+        let next = &at.map.lanes[link.to as usize];
+        if let Some((front, speed, kind)) = self.ahead_on(link, entry, index, tails) {
+            view.follow(at, (front + distance + pos, speed, kind), pos, min_gap_mm(driver, who));
+        }
+        let wanted = wanted_mm_s(driver, next.limit_mm_s, who.factor_permille);
+        view.slow_to(distance, wanted);
+        if link.limit_mm_s < view.top {
+            view.slow_to((info.length_mm - pos).max(0), wanted_mm_s(driver, link.limit_mm_s, who.factor_permille));
+        }
+        // Nobody passes a whole lane within one second.
+        view.allowed = view.allowed.min(distance + next.length_mm);
+        let mut to_end = distance + next.length_mm;
+        if view.reach > to_end {
+            to_end = look_through(at, view, who, link, to_end, tails);
+            view.stop_within(to_end);
+        }
+    }
+
+    /// Lets somebody in from the lane beside, if it can be done by braking as usual.
+    fn give_room(
+        &self,
+        at: &Context<'_>,
+        view: &mut View<'_>,
+        asks: Option<(i32, i32, u8)>,
+        pos: i32,
+        kind: u8,
+    ) -> Option<(i32, i32, u8)> {
+        let (rear, speed, _) = asks?;
+        let leader = &at.drivers[usize::from(kind)];
+        let driver = view.driver;
+        let gap = rear - driver.min_gap_mm - pos;
+        let brake = driver.leader_brake_mm(speed, leader.decel_mm_s2);
+        if !driver.is_safe(view.speed, gap, brake) {
+            // Too late for this one: the next one is asked.
+            return asks;
+        }
+        view.allowed = view.allowed.min(driver.safe_mm_s(gap + brake));
+        None
+    }
+
+    /// Posts who has crossed the line, and takes who has arrived off the road.
+    pub(super) fn cross_line(&mut self, at: &Context<'_>, lane: u32) {
+        let l = self.local(at.map, lane);
+        if self.lanes[l].count == 0 {
+            return;
+        }
+        let info = &at.map.lanes[lane as usize];
+        let base = info.base as usize;
+        let mut gone = 0;
+        while gone < usize::from(self.lanes[l].granted) {
+            let car = self.cars.get(base + gone);
+            let link = &at.map.links[car.who.link as usize];
+            let end = info.length_mm + link.length_mm;
+            if car.pos_mm <= end {
+                break;
+            }
+            self.post(at, info, link, car);
+            let state = &mut self.lanes[l];
+            (state.left_id, state.left_to, state.left_end_mm) = (car.who.id, link.to, end);
+            state.passed = state.passed.saturating_add(1);
+            state.passed_s += car.who.on_segment_s(at.step);
+            gone += 1;
+        }
+        if gone > 0 {
+            let state = &mut self.lanes[l];
+            self.cars.remove(base, gone, base + usize::from(state.count));
+            state.count -= gone as u16;
+            state.granted -= gone as u16;
+            state.standing = 0;
+        }
+        let mut index = usize::from(self.lanes[l].granted);
+        while index < usize::from(self.lanes[l].count) {
+            let who = &self.cars.who[base + index];
+            if who.flags & (LAST_LEG | STOPS) == LAST_LEG && self.cars.pos_mm[base + index] >= who.goal_mm {
+                let car = self.take_off(at, lane, index);
+                self.arrive(info, car);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Hands a vehicle over to the next lane, and writes down what it did on both.
+    fn post(&mut self, at: &Context<'_>, info: &Lane, link: &Link, car: Car) {
+        let end = info.length_mm + link.length_mm;
+        let beyond = car.pos_mm - end;
+        let way = car.speed_mm_s;
+        // A lane may be so short that who came onto it was beyond its end at once; all of this second is on the next.
+        let before = (way - beyond).max(0);
+        // Constant speed within the second: time goes with distance, rounded once.
+        let end_ms = if way == 0 { 0 } else { (2_000 * before + way) / (2 * way) };
+        let next = &at.map.lanes[link.to as usize];
+        let (vehicle, speed_mm_s) = (VehicleId(u64::from(car.who.id)), i64::from(way));
+        let piece = Piece { vehicle, slot: car.who.slot, speed_mm_s, kind: car.who.kind };
+        self.pieces.push(piece.on(info, (end - before, end), (0, end_ms), false));
+        self.pieces.push(piece.on(next, (beyond - (way - before), beyond), (end_ms, 1_000), true));
+        self.forget(at, link, car.who.id);
+        let mut who = car.who;
+        who.odometer_mm = who.odometer_mm.wrapping_add(end);
+        who.leg += 1;
+        who.flags = CROSSED;
+        who.since = at.step as u16;
+        let part = usize::from(at.map.part_of_lane[link.to as usize]);
+        self.outbox[part].push(Arrival { lane: link.to, car: Car { pos_mm: beyond, speed_mm_s: way, who } });
+    }
+
+    fn arrive(&mut self, info: &Lane, car: Car) {
+        let way = car.speed_mm_s;
+        let (vehicle, slot) = (VehicleId(u64::from(car.who.id)), car.who.slot);
+        let piece = Piece { vehicle, slot, speed_mm_s: i64::from(way), kind: car.who.kind };
+        // Who ends at the end of the lane may have driven beyond it: that is nowhere.
+        let to = car.pos_mm.min(info.length_mm.max(car.pos_mm - way));
+        self.pieces.push(piece.on(info, (car.pos_mm - way, to), (0, 1_000), true));
+        self.arrived += 1;
+        self.ended.push(car.who.slot);
+    }
+}
+
+/// What one driver sees.
+struct View<'a> {
+    driver: &'a Driver,
+    speed: i32,
+    /// Least of all safe speeds.
+    allowed: i32,
+    /// As fast as it could be next.
+    top: i32,
+    /// Road that must be free for it, and the headway of today.
+    reach: i32,
+    tau_ms: i32,
+    /// For the Intelligent Driver Model: the nearest ahead.
+    gap: Option<(i32, i32)>,
+}
+
+impl<'a> View<'a> {
+    fn new(driver: &'a Driver, speed: i32, wanted: i32, memory_s: u8) -> Self {
+        let top = (speed + driver.accel_mm_s2).min(wanted).max(speed - driver.decel_mm_s2);
+        let tau_ms = driver.tau_ms(memory_s);
+        let reach = driver.reach_at(top, tau_ms);
+        View { driver, speed, allowed: wanted, top, reach, tau_ms, gap: None }
+    }
+
+    fn follow(&mut self, at: &Context<'_>, ahead: Ahead, pos: i32, min_gap_mm: i32) {
+        let leader = &at.drivers[usize::from(ahead.2)];
+        let gap = ahead.0 - leader.length_mm - min_gap_mm - pos;
+        self.keep_clear(gap, self.driver.leader_brake_mm(ahead.1, leader.decel_mm_s2));
+        if self.driver.is_idm && self.gap.is_none_or(|(nearest, _)| gap < nearest) {
+            self.gap = Some((gap, ahead.1));
+        }
+    }
+
+    fn keep_clear(&mut self, gap: i32, leader_brake: i32) {
+        let budget = gap + leader_brake;
+        // Far away it allows any speed that can be reached.
+        if budget < self.reach {
+            self.allowed = self.allowed.min(self.driver.safe_at(budget, self.tau_ms));
+        }
+    }
+
+    /// A wall.
+    fn stop_within(&mut self, distance: i32) {
+        self.keep_clear(distance, 0);
+        if self.driver.is_idm && self.gap.is_none_or(|(nearest, _)| distance < nearest) {
+            self.gap = Some((distance, 0));
+        }
+    }
+
+    /// Slowing to w before a line is following somebody at the line who drives w, except that w itself is always slow
+    /// enough, or nobody would get over the last millimetres into a slow street.
+    fn slow_to(&mut self, distance: i32, wanted: i32) {
+        if wanted < self.top {
+            let safe = self.driver.safe_mm_s(distance + self.driver.brake_mm(wanted)).max(wanted);
+            self.allowed = self.allowed.min(safe);
+        }
+    }
+
+    fn choose(&self, at: &Context<'_>, id: u32, wanted: i32) -> i32 {
+        let dawdle = bits32(at.seed, id, at.step, Stream::Dawdle);
+        if self.driver.is_idm {
+            let next = self.driver.idm_mm_s(self.speed, wanted, self.gap).min(self.allowed);
+            return self.driver.next_mm_s(self.speed, next, dawdle);
+        }
+        self.driver.next_mm_s(self.speed, self.allowed, dawdle)
+    }
+}
+
+/// Follows the route through lanes that need no leave, to the first end that does; keeps clear of whoever is there.
+fn look_through(at: &Context<'_>, view: &mut View<'_>, who: Who, link: &Link, mut to_end: i32, tails: &[Tail]) -> i32 {
+    let route = &at.trips[who.slot as usize].route;
+    let (mut lane, mut leg) = (link.to, usize::from(who.leg) + 1);
+    for _ in 0..LOOK_THROUGH_MAX {
+        if tails[lane as usize].id != NONE || to_end > HORIZON_MM {
+            // Somebody is ahead, and does what is needed.
+            return HORIZON_MM;
+        }
+        let Some(&next) = route.get(leg + 1) else { return HORIZON_MM };
+        let Some(link) = at.map.links_from(lane).iter().find(|k| at.map.lanes[k.to as usize].segment == next) else {
+            return to_end;
+        };
+        if !link.is_free {
+            return to_end;
+        }
+        to_end += link.length_mm;
+        let beyond = &at.map.lanes[link.to as usize];
+        view.slow_to(to_end, wanted_mm_s(view.driver, beyond.limit_mm_s, who.factor_permille));
+        if let Some((front, speed, kind)) = last_on(tails, link.to) {
+            view.follow(at, (to_end + front, speed, kind), 0, view.driver.min_gap_mm);
+            if tails[link.to as usize].id != NONE {
+                return HORIZON_MM;
+            }
+        }
+        to_end += beyond.length_mm;
+        lane = link.to;
+        leg += 1;
+        if to_end > view.reach {
+            return HORIZON_MM;
+        }
+    }
+    to_end
+}
+
+fn min_gap_mm(driver: &Driver, who: Who) -> i32 {
+    if who.flags & RELEASED != 0 { driver.min_gap_mm.min(SQUEEZED_GAP_MM) } else { driver.min_gap_mm }
+}
+
+/// The limit where a vehicle is: on the lane, or within the junction.
+fn limit_at(at: &Context<'_>, state: &LaneState, info: &Lane, pos: i32, who: Who) -> i32 {
+    if pos > info.length_mm && who.link != NONE { at.map.links[who.link as usize].limit_mm_s } else { state.limit_mm_s }
+}
+
+/// Whether one who stands sleeps until somebody is let on: the first before a wall, and everybody close behind a
+/// sleeper.
+fn falls_asleep(state: &LaneState, info: &Lane, index: usize, pos: i32, who: Who) -> bool {
+    let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0;
+    state.granted == 0 && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
+}
+
+/// Congestion is slower than half of what is wanted; it is forgotten at nine tenths of it.
+fn remember(memory_s: u8, speed: i32, wanted: i32) -> u8 {
+    if 2 * speed < wanted {
+        memory_s.saturating_add(1)
+    } else if 10 * speed > 9 * wanted {
+        memory_s.saturating_sub(1)
+    } else {
+        memory_s
+    }
+}
+
+/// Stands at its stop for as long as it takes, then has another goal.
+fn serve_stop(at: &Context<'_>, info: &Lane, who: &mut Who) {
+    if who.dwell_s > 1 {
+        who.dwell_s -= 1;
+        return;
+    }
+    who.stops_made = who.stops_made.saturating_add(1);
+    super::arrive::set_goal(at, info, who);
+}
+
+impl LaneState {
+    /// Whether a piece of a lane around a vehicle is closed.
+    pub(super) fn is_closed_at(&self, front_mm: i32, rear_mm: i32) -> bool {
+        self.closed_from_mm != i32::MAX && front_mm > self.closed_from_mm && rear_mm < self.closed_to_mm
     }
 }

@@ -5,11 +5,15 @@
 
 mod broker;
 mod city;
+mod cost;
 mod peer;
 mod publishing;
+mod realism;
 mod recording;
 mod replaying;
+mod rules;
 mod sensing;
+mod speed;
 
 use std::path::PathBuf;
 

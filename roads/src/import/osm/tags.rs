@@ -140,6 +140,7 @@ fn structure<'a>(highway: &str, tag: &impl Fn(&str) -> Option<&'a str>) -> Struc
         is_roundabout: is_round(tag),
         is_bridge: is_built("bridge"),
         is_tunnel: is_built("tunnel"),
+        is_bus_only: false,
         layer: (layer as i8).clamp(-LAYER_MAX, LAYER_MAX),
     }
 }

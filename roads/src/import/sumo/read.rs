@@ -11,6 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use rustc_hash::FxHashMap;
 
+use super::programme::Programme;
 use crate::import::{ImportError, ImportReport};
 use crate::network::builder::{NetworkError, SEGMENTS_MAX};
 
@@ -24,11 +25,35 @@ pub(super) struct Net {
     pub(super) offset: [f64; 2],
     /// Edges between junctions, whatever may drive there.
     pub(super) edges: Vec<Edge>,
-    /// Place by id, metres.
-    pub(super) junctions: FxHashMap<String, [f64; 2]>,
-    pub(super) turns: Vec<Turn>,
+    pub(super) junctions: FxHashMap<String, Junction>,
+    /// Connections of two lanes of edges between junctions.
+    pub(super) turns: Vec<Connection>,
+    /// Length in metres and limit in m/s of the lanes inside junctions, by lane id.
+    pub(super) inner: FxHashMap<String, (f64, f64)>,
+    /// The lane inside a junction that follows on another one inside it.
+    pub(super) inner_next: FxHashMap<String, String>,
+    pub(super) programmes: Vec<Programme>,
     /// Edge whose lanes are being read; `None` inside one that is left out.
     open: Option<Edge>,
+    is_inside_junction: bool,
+    /// Junction whose requests are being read.
+    open_junction: Option<String>,
+}
+
+#[derive(Default)]
+pub(super) struct Junction {
+    /// Metres.
+    pub(super) place: [f64; 2],
+    /// Ids of the lanes that come in.
+    pub(super) lanes: Vec<String>,
+    pub(super) requests: Vec<Request>,
+}
+
+/// The right of way of one connection, as bits over all connections of the junction, the first at the right end.
+pub(super) struct Request {
+    pub(super) index: usize,
+    pub(super) response: String,
+    pub(super) foes: String,
 }
 
 #[derive(Default)]
@@ -53,11 +78,15 @@ pub(super) struct Lane {
 }
 
 /// A connection of two lanes, by edge id and lane index.
-pub(super) struct Turn {
+pub(super) struct Connection {
     pub(super) from: String,
     pub(super) from_lane: u32,
     pub(super) to: String,
     pub(super) to_lane: u32,
+    /// The first lane inside the junction.
+    pub(super) via: Option<String>,
+    /// Id of the signal and the link's position in its state words.
+    pub(super) signal: Option<(String, u16)>,
 }
 
 /// Vehicle classes of SUMO that are road traffic.
@@ -81,12 +110,23 @@ const MOTOR: [&str; 16] = [
 ];
 
 pub(super) fn read(path: &Path, is_gzip: bool, report: &mut ImportReport) -> Result<Net, ImportError> {
+    parse(path, unpacked(path, is_gzip)?, report)
+}
+
+/// An XML file to read, packed or not by its first two bytes.
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, ImportError> {
+    let io = |error| ImportError::Io { path: path.to_owned(), error };
+    let head = crate::import::head(File::open(path).map_err(io)?).map_err(io)?;
+    unpacked(path, head.starts_with(b"\x1f\x8b"))
+}
+
+fn unpacked(path: &Path, is_gzip: bool) -> Result<Box<dyn BufRead>, ImportError> {
     let file = File::open(path).map_err(|error| ImportError::Io { path: path.to_owned(), error })?;
-    if is_gzip {
-        parse(path, BufReader::new(MultiGzDecoder::new(file).take(XML_BYTES_MAX)), report)
+    Ok(if is_gzip {
+        Box::new(BufReader::new(MultiGzDecoder::new(file).take(XML_BYTES_MAX)))
     } else {
-        parse(path, BufReader::new(file.take(XML_BYTES_MAX)), report)
-    }
+        Box::new(BufReader::new(file.take(XML_BYTES_MAX)))
+    })
 }
 
 fn parse(path: &Path, source: impl BufRead, report: &mut ImportReport) -> Result<Net, ImportError> {
@@ -108,6 +148,7 @@ fn parse(path: &Path, source: impl BufRead, report: &mut ImportReport) -> Result
                 net.start(tag, is_empty, report).map_err(|what| damaged(what.to_string()))?;
             }
             Event::End(tag) if tag.name().as_ref() == "edge" => net.close_edge(),
+            Event::End(tag) if tag.name().as_ref() == "junction" => net.open_junction = None,
             Event::End(tag) => is_closed |= tag.name().as_ref() == "net",
             Event::Eof if !is_open => return Err(ImportError::Unknown { path: path.to_owned() }),
             Event::Eof if !is_closed => return Err(ImportError::Truncated { path: path.to_owned() }),
@@ -126,7 +167,7 @@ fn parse(path: &Path, source: impl BufRead, report: &mut ImportReport) -> Result
     }
 }
 
-fn xml_error(path: &Path, error: quick_xml::Error) -> ImportError {
+pub(super) fn xml_error(path: &Path, error: quick_xml::Error) -> ImportError {
     use quick_xml::errors::SyntaxError;
     let path = path.to_owned();
     match error {
@@ -139,7 +180,7 @@ fn xml_error(path: &Path, error: quick_xml::Error) -> ImportError {
 
 /// What is wrong with an element.
 #[derive(Debug, thiserror::Error)]
-enum Wrong {
+pub(super) enum Wrong {
     #[error("<{tag}> has no {attribute}")]
     Missing { tag: &'static str, attribute: &'static str },
     #[error("{attribute} of a <{tag}> is `{value}`, which is not what belongs there")]
@@ -163,13 +204,35 @@ impl Net {
                 }
             }
             "lane" => {
+                let of = Attributes { tag, name: "lane" };
                 if let Some(edge) = &mut self.open {
-                    edge.lanes.push(Lane::read(&Attributes { tag, name: "lane" })?);
+                    edge.lanes.push(Lane::read(&of)?);
+                } else if self.is_inside_junction {
+                    self.inner.insert(of.needed("id")?, (of.number("length")?, of.number("speed")?));
                 }
             }
             "junction" => {
                 let of = Attributes { tag, name: "junction" };
-                self.junctions.insert(of.needed("id")?, [of.number("x")?, of.number("y")?]);
+                let lanes = of.text("incLanes")?.unwrap_or_default();
+                let lanes = lanes.split_ascii_whitespace().map(str::to_owned).collect();
+                let id = of.needed("id")?;
+                let place = [of.number("x")?, of.number("y")?];
+                self.open_junction = (!is_empty).then(|| id.clone());
+                self.junctions.insert(id, Junction { place, lanes, requests: Vec::new() });
+            }
+            "request" => {
+                let of = Attributes { tag, name: "request" };
+                let junction = self.open_junction.as_ref().and_then(|id| self.junctions.get_mut(id));
+                if let Some(junction) = junction {
+                    let (response, foes) = (of.needed("response")?, of.needed("foes")?);
+                    junction.requests.push(Request { index: of.number("index")? as usize, response, foes });
+                }
+            }
+            "tlLogic" => self.programmes.push(Programme::new(&Attributes { tag, name: "tlLogic" }, report)?),
+            "phase" => {
+                if let Some(programme) = self.programmes.last_mut() {
+                    programme.phase(&Attributes { tag, name: "phase" }, report)?;
+                }
             }
             "connection" => self.connection(&Attributes { tag, name: "connection" })?,
             _ => {}
@@ -179,6 +242,7 @@ impl Net {
 
     fn edge(&mut self, of: &Attributes<'_>, report: &mut ImportReport) -> Result<(), Wrong> {
         let function = of.text("function")?.unwrap_or_default();
+        self.is_inside_junction = function == "internal";
         if !matches!(function.as_str(), "" | "normal") {
             report.add("edges left out: inside junctions, crossings, walking areas, connectors", 1);
             return Ok(());
@@ -202,11 +266,19 @@ impl Net {
     }
 
     fn connection(&mut self, of: &Attributes<'_>) -> Result<(), Wrong> {
-        let from = of.needed("from")?;
-        if !from.starts_with(':') {
-            let (from_lane, to_lane) = (of.number("fromLane")? as u32, of.number("toLane")? as u32);
-            self.turns.push(Turn { from, from_lane, to: of.needed("to")?, to_lane });
+        let (from, via) = (of.needed("from")?, of.text("via")?);
+        let (from_lane, to_lane) = (of.number("fromLane")? as u32, of.number("toLane")? as u32);
+        if from.starts_with(':') {
+            if let Some(via) = via {
+                self.inner_next.insert(format!("{from}_{from_lane}"), via);
+            }
+            return Ok(());
         }
+        let signal = match of.text("tl")? {
+            Some(id) => Some((id, of.number("linkIndex")? as u16)),
+            None => None,
+        };
+        self.turns.push(Connection { from, from_lane, to: of.needed("to")?, to_lane, via, signal });
         Ok(())
     }
 }
@@ -237,13 +309,13 @@ fn may_use(allow: Option<&str>, disallow: Option<&str>, kind: &str) -> bool {
 }
 
 /// The attributes of one element.
-struct Attributes<'a> {
-    tag: &'a BytesStart<'a>,
-    name: &'static str,
+pub(super) struct Attributes<'a> {
+    pub(super) tag: &'a BytesStart<'a>,
+    pub(super) name: &'static str,
 }
 
 impl Attributes<'_> {
-    fn text(&self, attribute: &'static str) -> Result<Option<String>, Wrong> {
+    pub(super) fn text(&self, attribute: &'static str) -> Result<Option<String>, Wrong> {
         let fail = |error| Wrong::Xml { tag: self.name, error };
         let Some(found) = self.tag.try_get_attribute(attribute).map_err(|error| fail(error.into()))? else {
             return Ok(None);
@@ -251,17 +323,21 @@ impl Attributes<'_> {
         Ok(Some(found.normalized_value(XmlVersion::Implicit1_0).map_err(fail)?.into_owned()))
     }
 
-    fn needed(&self, attribute: &'static str) -> Result<String, Wrong> {
+    pub(super) fn needed(&self, attribute: &'static str) -> Result<String, Wrong> {
         self.text(attribute)?.ok_or(Wrong::Missing { tag: self.name, attribute })
     }
 
-    fn number(&self, attribute: &'static str) -> Result<f64, Wrong> {
+    pub(super) fn number(&self, attribute: &'static str) -> Result<f64, Wrong> {
         let value = self.needed(attribute)?;
         value.parse().map_err(|_| Wrong::Value { tag: self.name, attribute, value })
     }
 
+    pub(super) fn optional_number(&self, attribute: &'static str) -> Result<Option<f64>, Wrong> {
+        self.text(attribute)?.is_some().then(|| self.number(attribute)).transpose()
+    }
+
     /// `x,y x,y …`, with or without heights.
-    fn points(&self, attribute: &'static str) -> Result<Vec<[f64; 2]>, Wrong> {
+    pub(super) fn points(&self, attribute: &'static str) -> Result<Vec<[f64; 2]>, Wrong> {
         let value = self.needed(attribute)?;
         let point = |text: &str| {
             let mut numbers = text.split(',').map(|number| number.parse::<f64>().ok());

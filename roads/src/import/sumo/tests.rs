@@ -75,7 +75,7 @@ fn edges_become_segments_of_the_stated_length_where_cars_drive() {
 fn attributes_and_turns_are_taken_over() {
     let net = import_bytes("town.net.xml.gz", &gzip(&net(UTM32))).unwrap();
     let south = net.segment(SegmentIndex(0));
-    assert_eq!((south.name.as_deref(), south.lanes, south.class), (Some("Via \"Larga\""), 3, RoadClass::Primary));
+    assert_eq!((south.name.as_deref(), south.lanes, south.class), (Some("Via \"Larga\""), 2, RoadClass::Primary));
     assert!((south.speed_limit_mps - 13.89).abs() < 1e-6);
     assert_eq!(net.segment(SegmentIndex(3)).class, RoadClass::Primary, "by its type, not by its 100 km/h");
     let next = |i| net.successors(SegmentIndex(i)).to_vec();

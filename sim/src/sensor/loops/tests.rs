@@ -1,12 +1,13 @@
 //! What a loop counts, and how each of its faults shows.
 
 use super::*;
-use crate::vehicle::VehicleId;
+use crate::vehicle::{LENGTH_MM, VehicleId};
 
 fn one(from_mm: i64, to_mm: i64) -> Move {
     let (vehicle, segment) = (VehicleId(1), SegmentIndex(0));
     let speed_mm_s = to_mm - from_mm;
-    Move { vehicle, slot: 0, segment, lane: 0, from_mm, to_mm, begin_ms: 0, end_ms: 1_000, speed_mm_s, last: true }
+    let (slot, lane, kind, begin_ms, end_ms) = (0, 0, 0, 0, 1_000);
+    Move { vehicle, slot, segment, lane, kind, from_mm, to_mm, begin_ms, end_ms, speed_mm_s, last: true }
 }
 
 fn loops() -> Vec<Detector> {
@@ -29,7 +30,7 @@ fn a_loop_counts_fronts_once_and_is_covered_by_whole_vehicles() {
         (vec![one(at - 2_000, at - 1)], 0, 0, "stops just before it"),
     ] {
         let mut detector = fresh.clone();
-        moves.iter().for_each(|m| detector.observe(m, 1));
+        moves.iter().for_each(|m| detector.observe(m, LENGTH_MM, 1));
         assert_eq!((detector.sums.count, detector.sums.covered_ms), (count, covered_ms), "{what}");
         let report = minute(&mut detector, 0).unwrap();
         assert_eq!(report.occupancy, Some(covered_ms as f32 / 60_000.0), "{what}");
@@ -67,7 +68,7 @@ fn each_fault_shows_in_what_the_loop_says() {
     let said = |fault: Option<FaultKind>| {
         let mut detector = Detector { fault, ..fresh.clone() };
         for _ in 0..1_000 {
-            detector.observe(&one(at - 5_000, at + 5_000), 11);
+            detector.observe(&one(at - 5_000, at + 5_000), LENGTH_MM, 11);
         }
         minute(&mut detector, 500)
     };

@@ -1,0 +1,102 @@
+//! Plays a scenario without output and says what it cost: `play SCENARIO SECONDS SEED [EDGES.csv]`.
+//!
+//! One line of JSON: updates (a vehicle moved by a second), departed, arrived, on the road at the end, mean seconds on
+//! the road, CPU seconds of the steps alone. With a file, one row a street of the source: seconds to pass it by the mean
+//! speed on it (as SUMO's edgeData), and vehicles that left it. Upstream: `bench/sim/run.py`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use events::TimeMs;
+use roads::{ImportOptions, Network, import_with};
+use sim::scene::{Scene, SceneNetwork};
+use sim::{Scenario, World};
+
+/// Sums on one segment.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    mm: i64,
+    ms: i64,
+    left: u64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [scenario, seconds, seed, rest @ ..] = words.as_slice() else {
+        return Err("usage: play SCENARIO SECONDS SEED [EDGES.csv]".into());
+    };
+    let (seconds, seed): (u64, u64) = (seconds.parse()?, seed.parse()?);
+    let scene = Scene::open(scenario)?;
+    let network = Arc::new(open(&scene.network())?);
+    let laid = scene.lay(&network, TimeMs(Scenario::default().start.0), Some(seed))?;
+    let mut world = World::new(Arc::clone(&network), laid.scenario)?;
+    let mut sums = vec![Sums::default(); network.segments().len()];
+    let mut updates = 0_u64;
+    let begin_s = cpu_s();
+    for _ in 0..seconds {
+        let step = world.step();
+        let measured = (!rest.is_empty()).then(|| step.moves());
+        for one in measured.into_iter().flatten() {
+            let sum = &mut sums[one.segment.at()];
+            sum.mm += one.to_mm - one.from_mm;
+            sum.ms += one.end_ms - one.begin_ms;
+            // Who goes on within the second has left; so has nobody who is still here.
+            sum.left += u64::from(!one.last);
+        }
+        updates += world.vehicles_on_road() as u64;
+    }
+    let cpu_s = cpu_s() - begin_s;
+    if let Some(path) = rest.first() {
+        write_edges(&network, &sums, path)?;
+    }
+    let counters = world.counters();
+    let mean_s = updates as f64 / counters.departed.max(1) as f64;
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        r#"{{"updates":{updates},"departed":{},"arrived":{},"running":{},"mean_s":{mean_s:.2},"cpu_s":{cpu_s:.3}}}"#,
+        counters.departed,
+        counters.arrived,
+        world.vehicles_on_road()
+    )?;
+    Ok(())
+}
+
+fn open(network: &SceneNetwork) -> Result<Network, Box<dyn Error>> {
+    Ok(match network {
+        SceneNetwork::Demo => roads::generate::metropolis(&roads::generate::MetropolisPlan::default()).network,
+        SceneNetwork::File { path, programmes } => {
+            let options = ImportOptions { programmes: programmes.clone(), ..ImportOptions::default() };
+            import_with(path, &options, &mut |_| {})?
+        }
+    })
+}
+
+fn write_edges(network: &Network, sums: &[Sums], path: &str) -> std::io::Result<()> {
+    // A long street has several segments: its time is their sum, its vehicles those of the last.
+    let mut edges: BTreeMap<&str, (f64, f64, u64)> = BTreeMap::new();
+    for at in network.indices() {
+        let (segment, sum) = (network.segment(at), sums[at.at()]);
+        let edge = edges.entry(&segment.source_id).or_insert((0.0, -1.0, 0));
+        edge.0 += segment.length_m * sum.ms as f64 / (sum.mm as f64).max(1.0);
+        if segment.source_offset_m > edge.1 {
+            (edge.1, edge.2) = (segment.source_offset_m, sum.left);
+        }
+    }
+    let mut out = BufWriter::new(File::create(path)?);
+    writeln!(out, "edge,travel_s,left")?;
+    for (edge, (travel_s, _, left)) in edges {
+        writeln!(out, "{edge},{travel_s:.3},{left}")?;
+    }
+    out.flush()
+}
+
+/// CPU seconds of this process, user and system, in the kernel's ticks of a hundredth.
+fn cpu_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = text.rsplit(')').next().unwrap_or_default();
+    after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
+}

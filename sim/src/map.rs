@@ -1,0 +1,320 @@
+//! The network as the step wants it: lanes in the order in which they are driven, the links between them, and for every
+//! junction who crosses whom, as bits.
+//!
+//! Lanes lie in the order of the junctions that they lead to, and junctions in the order of a space-filling curve, cut
+//! into parts that can be stepped at the same time: all that is decided at a junction is decided within one part.
+//! The parts depend on the network alone, never on threads. Upstream: the network. Downstream: the world.
+
+use roads::{LinkState, Network, NodeIndex, SegmentIndex, SignalPlan};
+
+use crate::vehicle::Driver;
+use crate::world::SQUEEZED_GAP_MM;
+
+/// Nothing: no link, no signal, no vehicle.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Lanes of a part that are worth a thread's while, and the most parts of a world.
+const PART_LANES: usize = 200;
+const PARTS_MAX: usize = 32;
+
+/// Movements of a junction that are told apart; in a larger one some share a bit and so exclude each other needlessly.
+const BITS: u32 = 64;
+
+/// One lane, as it never changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    pub(crate) segment: SegmentIndex,
+    /// The first lane of the segment, the one at the kerb.
+    pub(crate) first: u32,
+    /// 0 at the kerb.
+    pub(crate) number: u8,
+    /// Lanes of the segment.
+    pub(crate) beside: u8,
+    /// Length of the lane before it, if the link onto it is free (see [`Link::is_free`]), so that who comes onto that one
+    /// looks through to here; `i32::MAX` where everybody needs leave.
+    pub(crate) open_behind_mm: i32,
+    pub(crate) length_mm: i32,
+    pub(crate) limit_mm_s: i32,
+    /// Its first place in the columns of its part, and how many it has.
+    pub(crate) base: u32,
+    pub(crate) places: u16,
+    pub(crate) links: u16,
+    pub(crate) first_link: u32,
+    /// Who comes onto it is listed here, in the part of the junction at its begin.
+    pub(crate) entry: u32,
+}
+
+/// A way from a lane to a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) length_mm: i32,
+    pub(crate) limit_mm_s: i32,
+    /// Its place among what all signals show; [`NONE`] without a signal.
+    pub(crate) shown: u32,
+    pub(crate) bit: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) yields: u64,
+    /// Nobody crosses it, nobody else ends on its lane, and no signal holds it: no leave is needed.
+    pub(crate) is_free: bool,
+}
+
+/// Everything that never changes during a run.
+#[derive(Debug)]
+pub(crate) struct Map {
+    pub(crate) lanes: Vec<Lane>,
+    /// By segment.
+    pub(crate) first_lane: Vec<u32>,
+    pub(crate) links: Vec<Link>,
+    /// Lanes that lead to each junction: the first, and one past the last.
+    pub(crate) junctions: Vec<(u32, u32)>,
+    pub(crate) junction_of: Vec<u32>,
+    pub(crate) node_of: Vec<NodeIndex>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) part_of_lane: Vec<u8>,
+    /// Lanes from which each movement starts, as bits.
+    pub(crate) from_lanes: Vec<u16>,
+    /// Links by what they are shown.
+    shown_to: Vec<Vec<u32>>,
+}
+
+/// What one part owns, as ranges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) lanes: std::ops::Range<u32>,
+    pub(crate) junctions: std::ops::Range<u32>,
+    pub(crate) entries: std::ops::Range<u32>,
+    /// Places in its columns.
+    pub(crate) places: u32,
+}
+
+impl Map {
+    /// `spacing_mm` is the least room that a standing vehicle takes.
+    pub(crate) fn new(network: &Network, plans: &[SignalPlan], shown: &Shown, spacing_mm: i32) -> Self {
+        let order = node_order(network);
+        let mut coming_in: Vec<Vec<SegmentIndex>> = vec![Vec::new(); network.nodes().len()];
+        for at in network.indices() {
+            coming_in[network.segment(at).to.at()].push(at);
+        }
+        let total: usize = network.segments().iter().map(|s| usize::from(s.lanes.max(1))).sum();
+        let count = (total / PART_LANES).clamp(1, PARTS_MAX);
+        let mut map = Self {
+            lanes: Vec::with_capacity(total),
+            first_lane: vec![0; network.segments().len()],
+            links: Vec::new(),
+            junctions: Vec::new(),
+            junction_of: vec![NONE; network.nodes().len()],
+            node_of: Vec::new(),
+            parts: vec![Part::default()],
+            part_of_lane: Vec::with_capacity(total),
+            from_lanes: Vec::new(),
+            shown_to: Vec::new(),
+        };
+        for node in order {
+            if coming_in[node.at()].is_empty() {
+                continue;
+            }
+            if map.lanes.len() * count >= map.parts.len() * total && map.parts.len() < count {
+                map.begin_part();
+            }
+            map.add_junction(network, node, &coming_in[node.at()], spacing_mm);
+        }
+        map.end_part();
+        map.add_entries(network);
+        map.add_links(network, plans, shown);
+        for (at, link) in map.links.iter().enumerate().filter(|(_, link)| link.shown != NONE) {
+            let place = link.shown as usize;
+            if map.shown_to.len() <= place {
+                map.shown_to.resize(place + 1, Vec::new());
+            }
+            map.shown_to[place].push(at as u32);
+        }
+        map
+    }
+
+    /// The lanes of a segment.
+    pub(crate) fn lanes_of(&self, at: SegmentIndex) -> std::ops::Range<u32> {
+        let first = self.first_lane[at.at()];
+        first..first + u32::from(self.lanes[first as usize].beside)
+    }
+
+    pub(crate) fn links_from(&self, lane: u32) -> &[Link] {
+        let lane = &self.lanes[lane as usize];
+        &self.links[lane.first_link as usize..lane.first_link as usize + usize::from(lane.links)]
+    }
+
+    /// The lanes, as bits, from which one gets from a segment to the next; 0 if there is no such turn.
+    pub(crate) fn lanes_towards(&self, network: &Network, from: SegmentIndex, to: SegmentIndex) -> u16 {
+        let range = network.movements_from(from);
+        let nth = network.successors(from).iter().position(|s| *s == to);
+        nth.map_or(0, |nth| self.from_lanes[range.start + nth])
+    }
+
+    /// The links that are shown what stands at a place.
+    pub(crate) fn links_shown(&self, place: u32) -> &[u32] {
+        self.shown_to.get(place as usize).map_or(&[], Vec::as_slice)
+    }
+
+    fn begin_part(&mut self) {
+        self.end_part();
+        let (lanes, junctions) = (self.lanes.len() as u32, self.junctions.len() as u32);
+        self.parts.push(Part { lanes: lanes..lanes, junctions: junctions..junctions, entries: 0..0, places: 0 });
+    }
+
+    fn end_part(&mut self) {
+        let part = self.parts.last_mut().expect("there is a first part");
+        part.lanes.end = self.lanes.len() as u32;
+        part.junctions.end = self.junctions.len() as u32;
+    }
+
+    fn add_junction(&mut self, network: &Network, node: NodeIndex, coming_in: &[SegmentIndex], spacing_mm: i32) {
+        let begin = self.lanes.len() as u32;
+        self.junction_of[node.at()] = self.junctions.len() as u32;
+        self.node_of.push(node);
+        let number_of_part = (self.parts.len() - 1) as u8;
+        for &at in coming_in {
+            let segment = network.segment(at);
+            let across_m =
+                network.movements()[network.movements_from(at)].iter().map(|m| m.length_m).fold(0.0, f32::max);
+            let length_mm = ((segment.length_m * 1_000.0).round() as i32).max(1);
+            let places = (length_mm + (across_m * 1_000.0) as i32) / spacing_mm + 3;
+            self.first_lane[at.at()] = self.lanes.len() as u32;
+            for number in 0..segment.lanes.max(1) {
+                let part = self.parts.last_mut().expect("there is a first part");
+                self.lanes.push(Lane {
+                    segment: at,
+                    first: self.first_lane[at.at()],
+                    number,
+                    beside: segment.lanes.max(1),
+                    open_behind_mm: i32::MAX,
+                    length_mm,
+                    limit_mm_s: (f64::from(segment.speed_limit_mps) * 1_000.0) as i32,
+                    base: part.places,
+                    places: places.min(i32::from(u16::MAX)) as u16,
+                    links: 0,
+                    first_link: 0,
+                    entry: NONE,
+                });
+                part.places += places.min(i32::from(u16::MAX)) as u32;
+                self.part_of_lane.push(number_of_part);
+            }
+        }
+        self.junctions.push((begin, self.lanes.len() as u32));
+    }
+
+    /// Numbers the begins of lanes in the order of the junctions that they begin at.
+    fn add_entries(&mut self, network: &Network) {
+        let mut next = 0;
+        for part in 0..self.parts.len() {
+            let begin = next;
+            for junction in self.parts[part].junctions.clone() {
+                for &at in network.outgoing(self.node_of[junction as usize]) {
+                    for lane in self.lanes_of(at) {
+                        self.lanes[lane as usize].entry = next;
+                        next += 1;
+                    }
+                }
+            }
+            self.parts[part].entries = begin..next;
+        }
+    }
+
+    fn add_links(&mut self, network: &Network, plans: &[SignalPlan], shown: &Shown) {
+        let movements = network.movements();
+        self.from_lanes = movements
+            .iter()
+            .map(|m| m.lanes.iter().filter(|(from, _)| *from < 16).fold(0, |mask, (from, _)| mask | 1 << from))
+            .collect();
+        let bits = bits_of(network, &self.node_of);
+        let masks = |list: &[u32]| list.iter().fold(0, |mask, other| mask | bits[*other as usize]);
+        let mut onto = vec![0_u16; self.lanes.len()];
+        for lane in 0..self.lanes.len() {
+            let Lane { segment, number, .. } = self.lanes[lane];
+            self.lanes[lane].first_link = self.links.len() as u32;
+            for at in network.movements_from(segment) {
+                let movement = &movements[at];
+                for (nth, &(_, to)) in movement.lanes.iter().enumerate().filter(|(_, (from, _))| *from == number) {
+                    let to = self.first_lane[movement.to.at()] + u32::from(to);
+                    onto[to as usize] += 1;
+                    self.links.push(Link {
+                        from: lane as u32,
+                        to,
+                        length_mm: (movement.length_m * 1_000.0).round() as i32,
+                        limit_mm_s: (movement.speed_mps * 1_000.0) as i32,
+                        shown: shown.place(plans, at, nth),
+                        bit: bits[at],
+                        conflicts: masks(&movement.conflicts),
+                        yields: masks(&movement.yields_to),
+                        is_free: false,
+                    });
+                }
+            }
+            self.lanes[lane].links = (self.links.len() as u32 - self.lanes[lane].first_link) as u16;
+        }
+        for link in &mut self.links {
+            link.is_free = link.shown == NONE && link.conflicts == 0 && onto[link.to as usize] == 1;
+            if link.is_free {
+                self.lanes[link.to as usize].open_behind_mm = self.lanes[link.from as usize].length_mm;
+            }
+        }
+    }
+}
+
+/// A bit for every movement, its place among those of its junction.
+fn bits_of(network: &Network, node_of: &[NodeIndex]) -> Vec<u64> {
+    let mut used = vec![0_u32; network.nodes().len()];
+    debug_assert!(node_of.len() <= used.len());
+    network
+        .movements()
+        .iter()
+        .map(|m| {
+            let next = &mut used[network.segment(m.from).to.at()];
+            *next += 1;
+            1 << ((*next - 1) % BITS)
+        })
+        .collect()
+}
+
+/// All nodes along a curve that keeps neighbours together (Morton, A computer oriented geodetic data base, 1966).
+fn node_order(network: &Network) -> Vec<NodeIndex> {
+    let [west, south, east, north] = network.bbox();
+    let side = |x: f64, from: f64, to: f64| (((x - from) / (to - from).max(1e-12)).clamp(0.0, 1.0) * 65_535.0) as u32;
+    let spread = |x: u32| (0..16).fold(0_u64, |code, bit| code | u64::from(x >> bit & 1) << (2 * bit));
+    let mut order: Vec<(u64, NodeIndex)> = network
+        .nodes()
+        .iter()
+        .enumerate()
+        .map(|(i, at)| {
+            let code = spread(side(at[0], west, east)) | spread(side(at[1], south, north)) << 1;
+            (code, NodeIndex(i as u32))
+        })
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Where each link of each signal stands among what all signals show.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// First place by signal.
+    pub(crate) first: Vec<u32>,
+    /// (signal, link) by movement and pair of lanes, where they are signalled.
+    pub(crate) of_movement: Vec<Option<(u32, Vec<u16>)>>,
+}
+
+impl Shown {
+    fn place(&self, plans: &[SignalPlan], movement: usize, nth: usize) -> u32 {
+        let Some((signal, links)) = &self.of_movement[movement] else { return NONE };
+        debug_assert!((*signal as usize) < plans.len());
+        self.first[*signal as usize] + u32::from(links[nth.min(links.len() - 1)])
+    }
+}
+
+/// Least room that a standing vehicle takes, mm.
+pub(crate) fn spacing_mm(drivers: &[Driver]) -> i32 {
+    drivers.iter().map(|d| d.length_mm + d.min_gap_mm.min(SQUEEZED_GAP_MM)).min().unwrap_or(5_000)
+}
+
+/// What a link shows that no signal holds.
+pub(crate) const UNSIGNALLED: LinkState = LinkState::Off;
