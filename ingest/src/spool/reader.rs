@@ -132,28 +132,38 @@ impl Reader {
     }
 }
 
-/// Where to begin reading to see at least the newest `rows` rows (all of them, if there are fewer).
+/// The last block from which on there are at least `rows` rows; the oldest one, if there are fewer. Only heads are
+/// read, and only those of the newest files that are needed, however long the spool is.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn newest_from(dir: &Path, rows: u64) -> Result<BlockNumber, SpoolError> {
-    let (mut from, mut seen) = (BlockNumber::default(), 0);
+    let (mut from, mut later) = (BlockNumber::default(), 0);
     for first in list(dir)?.into_iter().rev() {
         from = first;
-        let path = frame::path(dir, first);
-        let file = File::open(&path).map_err(|cause| SpoolError::io("open", &path, cause))?;
-        let mut current = Current { path, file, at: MAGIC.len() as u64, synced: 0 };
-        let (len, mut number) = (current.len()?, first);
-        while let Some(head) = current.head(number, len)? {
-            seen += u64::from(head.rows);
-            current.at += head.block_bytes();
-            number = number.next();
-        }
-        if seen >= rows {
-            break;
+        let blocks = rows_of_blocks(dir, first)?;
+        for (number, block_rows) in blocks.into_iter().rev() {
+            later += u64::from(block_rows);
+            if later >= rows {
+                return Ok(number);
+            }
         }
     }
     Ok(from)
+}
+
+/// The blocks of one file with their rows.
+fn rows_of_blocks(dir: &Path, first: BlockNumber) -> Result<Vec<(BlockNumber, u32)>, SpoolError> {
+    let path = frame::path(dir, first);
+    let file = File::open(&path).map_err(|cause| SpoolError::io("open", &path, cause))?;
+    let mut current = Current { path, file, at: MAGIC.len() as u64, synced: 0 };
+    let (len, mut number, mut blocks) = (current.len()?, first, Vec::new());
+    while let Some(head) = current.head(number, len)? {
+        blocks.push((number, head.rows));
+        current.at += head.block_bytes();
+        number = number.next();
+    }
+    Ok(blocks)
 }
 
 impl Current {

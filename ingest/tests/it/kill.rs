@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::broker::Mosquitto;
-use crate::oracle::{Judgement, Oracle, spool_bytes};
+use crate::oracle::{Judgement, Oracle, judge_in_the_end, spool_bytes, spool_rows};
 use crate::support::{until, until_within};
 use crate::victim::{Setting, Victim, child, report, scale};
 
@@ -15,6 +15,9 @@ const PUBLISHERS: usize = 4;
 
 /// Longest wait for a backlog.
 const DRAIN: Duration = Duration::from_secs(120);
+
+/// Messages that the broker may hold when its subscriber is killed.
+const BACKLOG_MAX: u64 = 10_000;
 
 /// Kills for the short run.
 const KILLS: u64 = 8;
@@ -101,15 +104,12 @@ fn the_subscriber_killed_under_load_loses_nothing_and_counts_nothing_twice() {
         let enough = next_after(&mut random, oracle.acknowledged());
         oracle.stop_at(enough + 2_000);
         until("enough is acknowledged", || oracle.acknowledged() >= enough);
+        // Else the broker's backlog grows from life to life, on a machine where it is faster than its subscriber; and
+        // mosquitto, told to save every second, then does little but save.
+        until("the backlog is short", || oracle.acknowledged() <= spool_rows(dir.path()) + BACKLOG_MAX);
     }
     let last = Victim::start(name, dir.path(), &setting);
-    let acknowledged = oracle.end();
-    let mut judged = Judgement::default();
-    // What the broker holds is still on its way.
-    until_within(DRAIN, "everything is stored", || {
-        judged = Judgement::of(dir.path(), &acknowledged);
-        judged.lost == 0
-    });
+    let judged = judge_in_the_end(dir.path(), &oracle.end());
     lives.tell("ingest behind mosquitto", seed, &judged, spool_bytes(dir.path()));
     drop((last, broker));
     assert_eq!((judged.lost, judged.twice, judged.out_of_order), (0, 0, 0));
