@@ -37,10 +37,12 @@ impl Zone {
         if let Some(rest) = text.strip_prefix(['+', '-']) {
             let (hours, minutes) = rest.split_once(':')?;
             let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+            if !(0..=14).contains(&hours) || !(0..60).contains(&minutes) {
+                return None;
+            }
             let seconds = (hours * 60 + minutes) * 60;
-            let known = (0..=14).contains(&hours) && (0..60).contains(&minutes);
             let offset = Offset::from_seconds(if text.starts_with('-') { -seconds } else { seconds }).ok()?;
-            return known.then(|| Self(TimeZone::fixed(offset)));
+            return Some(Self(TimeZone::fixed(offset)));
         }
         TimeZone::get(text).ok().map(Self)
     }
@@ -130,7 +132,7 @@ mod tests {
             let reject = read("UTC", DateOrder::YearFirst, text).unwrap_err();
             assert_eq!(reject.reason, Reason::UnreadableField, "{text}");
         }
-        for zone in ["", "Mars/Olympus", "+25:00", "8", "+08:99"] {
+        for zone in ["", "Mars/Olympus", "+25:00", "8", "+08:99", "--000000000010:480478849"] {
             assert_eq!(Zone::parse(zone), None, "{zone}");
         }
     }
