@@ -100,9 +100,7 @@ impl Decoder {
             let json = native.filter(|native| topic.ends_with(native.source) && !self.formats.name(topic));
             self.source_at = json.map(|native| topic.len() - native.source.len());
         }
-        if let Some(at) = self.source_at
-            && self.plain(&topic[at..], payload, received, out)
-        {
+        if self.again(payload, received, out) {
             return;
         }
         let mut fates = std::mem::take(&mut self.fates);
@@ -126,6 +124,24 @@ impl Decoder {
         self.fates = fates;
     }
 
+    /// Adds the positions of a message on the topic of the one before, if the short way reads them and nothing is
+    /// refused; whether it did. If not, nothing is added.
+    pub(crate) fn again(&mut self, payload: &[u8], received: TimeMs, out: &mut Decoded) -> bool {
+        let Some(at) = self.source_at else { return false };
+        let positions = &mut out.batch.positions;
+        let before = positions.len();
+        let latest_ms = received.0.saturating_add(self.future_skew_ms);
+        let (names, mut timely) = (&mut self.names, true);
+        let plain = plain_positions(&self.topic[at..], payload, |position: PlainPosition<'_>| {
+            timely &= position.time.0 <= latest_ms;
+            positions.push(names.vehicle(position.source, position.time), position, received);
+        });
+        if !(plain && timely) {
+            positions.truncate(before);
+        }
+        plain && timely
+    }
+
     /// Adds one event, whoever read it.
     ///
     /// # Errors
@@ -144,22 +160,6 @@ impl Decoder {
     /// The same for a signal group.
     pub(crate) fn signal(&self, source: &str, phase: u16) -> u64 {
         self.names.pseudonyms.fixed(Kind::Signal.name(), source, phase)
-    }
-
-    /// Reads a message of positions the short way; whether that was possible and nothing was refused.
-    fn plain(&mut self, own: &str, payload: &[u8], received: TimeMs, out: &mut Decoded) -> bool {
-        let positions = &mut out.batch.positions;
-        let before = positions.len();
-        let latest_ms = received.0.saturating_add(self.future_skew_ms);
-        let (names, mut timely) = (&mut self.names, true);
-        let plain = plain_positions(own, payload, |position: PlainPosition<'_>| {
-            timely &= position.time.0 <= latest_ms;
-            positions.push(names.vehicle(position.source, position.time), position, received);
-        });
-        if !(plain && timely) {
-            positions.truncate(before);
-        }
-        plain && timely
     }
 
     fn push(&mut self, event: Event, received: TimeMs, out: &mut Decoded) {

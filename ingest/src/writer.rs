@@ -131,6 +131,16 @@ impl Receiving {
         self.decoder.knows(topic)
     }
 
+    /// Adds a message on the topic of the one before, if that is quickly done; whether it was.
+    pub(crate) fn again(&mut self, payload: &[u8], received: TimeMs, parcel: &mut Parcel) -> bool {
+        let done = self.rate.is_none() && self.decoder.again(payload, received, &mut parcel.decoded);
+        if done {
+            parcel.messages += 1;
+            parcel.payload_bytes += payload.len();
+        }
+        done
+    }
+
     /// Adds a message.
     pub(crate) fn message(&mut self, topic: &str, payload: &[u8], received: TimeMs, parcel: &mut Parcel) {
         if let Some(rate) = &self.rate {

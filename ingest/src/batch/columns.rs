@@ -3,7 +3,8 @@
 //! `[u32 length][stream]` for positions, detectors and signals, in this order, lengths little-endian, length 0
 //! for an empty table. A stream of [`BARE_ROWS`] rows or more is a whole Arrow stream with its schema, so that other
 //! tools can read it. Of a smaller one the schema would be most: it is left out, and the highest bit of the length says
-//! so. Such a table always has the columns that are written today; if those ever change, it needs another mark.
+//! so. Such a table always has the columns that are written today; if those ever change, it needs another mark. A whole
+//! stream of positions leaves the edge's columns out when no row has one.
 //! Upstream: [`crate::spool`] when it appends. Downstream: the spool's reader.
 
 use std::io::Read;
@@ -77,9 +78,7 @@ const SIGNALS: &str = "signals";
 type Columns = Vec<(&'static str, ArrayRef, bool)>;
 
 fn positions(p: &Positions) -> Columns {
-    let edge_id: StringArray = p.edge.iter().map(|edge| edge.as_ref().map(|(id, _)| id.as_str())).collect();
-    let edge_pos_m: Float64Array = p.edge.iter().map(|edge| edge.as_ref().map(|(_, pos_m)| *pos_m)).collect();
-    vec![
+    let mut columns: Columns = vec![
         ("vehicle", Arc::new(UInt64Array::from(p.vehicle.clone())), false),
         ("seq", Arc::new(UInt64Array::from(p.seq.clone())), true),
         ("time_ms", Arc::new(Int64Array::from(p.time_ms.clone())), false),
@@ -87,11 +86,20 @@ fn positions(p: &Positions) -> Columns {
         ("lat_deg", Arc::new(Float64Array::from(p.lat_deg.clone())), false),
         ("speed_mps", Arc::new(Float32Array::from(p.speed_mps.clone())), true),
         ("heading_deg", Arc::new(Float32Array::from(p.heading_deg.clone())), true),
-        ("edge_id", Arc::new(edge_id), true),
-        ("edge_pos_m", Arc::new(edge_pos_m), true),
         ("received_ms", Arc::new(Int64Array::from(p.received_ms.clone())), false),
-    ]
+    ];
+    if p.len() < BARE_ROWS || p.edge.iter().any(Option::is_some) {
+        let edge_id: StringArray = p.edge.iter().map(|edge| edge.as_ref().map(|(id, _)| id.as_str())).collect();
+        let edge_pos_m: Float64Array = p.edge.iter().map(|edge| edge.as_ref().map(|(_, pos_m)| *pos_m)).collect();
+        // Where a stream without its schema has them.
+        columns.insert(EDGE_AT, ("edge_id", Arc::new(edge_id), true));
+        columns.insert(EDGE_AT + 1, ("edge_pos_m", Arc::new(edge_pos_m), true));
+    }
+    columns
 }
+
+/// Columns of positions before those of the edge.
+const EDGE_AT: usize = 7;
 
 fn detectors(d: &Detectors) -> Columns {
     vec![
@@ -187,8 +195,12 @@ fn read_positions(rows: &Rows<'_>, out: &mut Positions) -> Result<(), BatchError
     out.lat_deg.extend_from_slice(rows.numbers::<Float64Type>("lat_deg")?.values());
     out.speed_mps.extend(rows.numbers::<Float32Type>("speed_mps")?);
     out.heading_deg.extend(rows.numbers::<Float32Type>("heading_deg")?);
-    let pos_m = rows.numbers::<Float64Type>("edge_pos_m")?;
-    out.edge.extend(rows.texts("edge_id")?.iter().zip(pos_m).map(|(id, pos_m)| Some((id?.to_owned(), pos_m?))));
+    if rows.rows.column_by_name("edge_id").is_some() {
+        let pos_m = rows.numbers::<Float64Type>("edge_pos_m")?;
+        out.edge.extend(rows.texts("edge_id")?.iter().zip(pos_m).map(|(id, pos_m)| Some((id?.to_owned(), pos_m?))));
+    } else {
+        out.edge.resize(out.edge.len() + rows.rows.num_rows(), None);
+    }
     out.received_ms.extend_from_slice(rows.numbers::<Int64Type>("received_ms")?.values());
     Ok(())
 }
@@ -311,6 +323,11 @@ mod tests {
                 batch.positions.append(&mut more.positions);
             }
             let mut bytes = Vec::new();
+            let mut plain = batch.clone();
+            plain.positions.edge.fill(None);
+            encode(&plain, &mut bytes).unwrap();
+            assert_eq!(decode(&bytes).unwrap(), plain, "without edges");
+            bytes.clear();
             encode(&batch, &mut bytes).unwrap();
             assert_eq!(decode(&bytes).unwrap(), batch);
             let first = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -338,8 +338,12 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
             match packet::plain(version, frame) {
                 Some(Plain { topic, id, payload }) if self.receiving.knows(topic) => {
                     // It was text the last time, and allowed.
-                    let topic = str::from_utf8(topic).unwrap_or_default();
-                    self.publish(topic, id, payload, received, parcel);
+                    if !self.endpoint.taps.is_looked_at() && self.receiving.again(payload, received, parcel) {
+                        parcel.ids.extend(id);
+                    } else {
+                        let topic = str::from_utf8(topic).unwrap_or_default();
+                        self.publish(topic, id, payload, received, parcel);
+                    }
                 }
                 _ => progress.close = self.packet(version, frame, received, tap, parcel).err(),
             }

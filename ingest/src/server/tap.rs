@@ -58,9 +58,14 @@ impl Taps {
         Self { stream: broadcast::Sender::new(lag_max.max(1)), looking: Arc::default(), dropped }
     }
 
+    /// Whether there is anybody to offer messages to.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.looking.load(Ordering::Relaxed) > 0
+    }
+
     /// Offers a message; costs nearly nothing while nobody looks.
     pub(super) fn offer(&self, topic: &str, payload: &[u8]) {
-        if self.looking.load(Ordering::Relaxed) == 0 {
+        if !self.is_looked_at() {
             return;
         }
         if payload.len() > TAPPED_BYTES_MAX {

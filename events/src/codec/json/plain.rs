@@ -185,9 +185,15 @@ impl<'a> Plain<'a> {
         }
     }
 
+    /// A number of digits only.
+    #[inline]
     fn whole(&mut self) -> Option<u64> {
-        let number = self.decimal()?;
-        (!number.negative && number.after_point == 0).then_some(number.digits)
+        let start = self.at;
+        let number = self.run_of_digits(0);
+        let count = self.at - start;
+        let no_zero_in_front = count == 1 || self.text.get(start) != Some(&b'0');
+        let ends = !matches!(self.here(), Some(b'.' | b'e' | b'E'));
+        ((1..=19).contains(&count) && no_zero_in_front && ends).then_some(number)
     }
 
     // Its result is six words, which a call would pass through memory.
@@ -196,7 +202,11 @@ impl<'a> Plain<'a> {
         let start = self.at;
         let negative = self.took(b'-');
         let first = self.at;
-        let mut digits = self.run_of_digits(0);
+        // One by one, since two or three are usual here; the fraction is longer.
+        let mut digits: u64 = 0;
+        while let Some(digit) = self.digit() {
+            digits = digits.wrapping_mul(10).wrapping_add(digit);
+        }
         let before = self.at - first;
         // RFC 8259: at least one digit, and no 0 in front of others.
         if before == 0 || (before > 1 && self.text[first] == b'0') {
@@ -230,11 +240,18 @@ impl<'a> Plain<'a> {
                 return number;
             }
         }
-        while let Some(digit) = self.text.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
+        while let Some(digit) = self.digit() {
+            number = number.wrapping_mul(10).wrapping_add(digit);
         }
         number
+    }
+
+    /// The digit that stands here, passed over.
+    #[inline]
+    fn digit(&mut self) -> Option<u64> {
+        let digit = self.here()?.wrapping_sub(b'0');
+        self.at += usize::from(digit < 10);
+        (digit < 10).then_some(u64::from(digit))
     }
 
     /// What stands before the closing quote, which is passed over; the opening one was.
@@ -279,7 +296,8 @@ impl Decimal<'_> {
         const EXACT: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
         match EXACT.get(self.after_point) {
             Some(power) if self.digits <= 1 << 53 => {
-                let size = self.digits as f64 / power;
+                // Signed, which processors convert in one step.
+                let size = self.digits as i64 as f64 / power;
                 Some(if self.negative { -size } else { size })
             }
             _ => str::from_utf8(self.text).ok()?.parse().ok(),
@@ -292,7 +310,7 @@ impl Decimal<'_> {
         const EXACT: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
         match EXACT.get(self.after_point) {
             Some(power) if self.digits <= 1 << 24 => {
-                let size = self.digits as f32 / power;
+                let size = self.digits as i64 as f32 / power;
                 Some(if self.negative { -size } else { size })
             }
             _ => str::from_utf8(self.text).ok()?.parse().ok(),
@@ -322,11 +340,18 @@ const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
 
 /// Bytes before the first quote, and whether all of them are ASCII; `None` if an escape, a control character or the
-/// end comes first. Eight bytes at a time: `(x - 0x01…) & !x & 0x80…` marks the zero bytes of a word, and the lowest
-/// mark is always a true one (Warren, "Hacker's Delight", section 6-1).
+/// end comes first. Whole pieces of [`PIECE`] bytes in which nothing needs a look are passed over; then eight bytes
+/// at a time: `(x - 0x01…) & !x & 0x80…` marks the zero bytes of a word, and the lowest mark is always a true one
+/// (Warren, "Hacker's Delight", section 6-1).
 #[inline]
 fn length_to_quote(text: &[u8]) -> Option<(usize, bool)> {
-    let (eights, tail) = text.as_chunks::<8>();
+    let mut passed = 0;
+    while let Some(piece) = text[passed..].first_chunk::<PIECE>()
+        && !needs_a_look(piece)
+    {
+        passed += PIECE;
+    }
+    let (eights, tail) = text[passed..].as_chunks::<8>();
     let mut highs = 0;
     for (n, eight) in eights.iter().enumerate() {
         let word = u64::from_le_bytes(*eight);
@@ -339,13 +364,30 @@ fn length_to_quote(text: &[u8]) -> Option<(usize, bool)> {
             // What stands before the mark; 7 is the least, since a mark is the highest bit of its byte.
             highs |= word & HIGHS & ((1 << (bits - 7)) - 1);
             let byte = bits as usize / 8;
-            return (eight[byte] == b'"').then_some((n * 8 + byte, highs == 0));
+            return (eight[byte] == b'"').then_some((passed + n * 8 + byte, highs == 0));
         }
         highs |= word & HIGHS;
     }
     let end = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
     let ascii = highs == 0 && tail[..end].is_ascii();
-    (tail[end] == b'"').then_some((eights.len() * 8 + end, ascii))
+    (tail[end] == b'"').then_some((passed + eights.len() * 8 + end, ascii))
+}
+
+/// Bytes that are looked at together.
+const PIECE: usize = 32;
+
+/// Whether a byte ends a string, escapes, controls or is none of ASCII. Blanks and `!` come with them: what is below
+/// `#` is one comparison of a word.
+#[inline(always)]
+fn needs_a_look(piece: &[u8; PIECE]) -> bool {
+    let (words, _) = piece.as_chunks::<8>();
+    let marks = words.iter().fold(0, |marks, word| {
+        let word = u64::from_le_bytes(*word);
+        let escapes = word ^ (ONES * u64::from(b'\\'));
+        let low = word.wrapping_sub(ONES * u64::from(b'#')) & !word;
+        marks | low | (escapes.wrapping_sub(ONES) & !escapes) | word
+    });
+    marks & HIGHS != 0
 }
 
 #[cfg(test)]
