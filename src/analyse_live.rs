@@ -34,6 +34,10 @@ pub(crate) struct Args {
     /// How long cells are kept behind the newest event, minutes of event time; the window of an hour needs 61
     #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 61, value_parser = clap::value_parser!(u32).range(20..))]
     keep_minutes: u32,
+    /// How far behind the newest positions, less 30 s for disorder, a position may be stamped and still count, seconds
+    /// of event time
+    #[arg(long, env = "ARTERIAL_LATENESS_SECONDS", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(..=900))]
+    lateness_seconds: u32,
     /// How far the city's clock is ahead of UTC, minutes: when a detector's service day (05:00 to 22:00) begins
     #[arg(
         long,
@@ -62,8 +66,13 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
     let matching = MatchConfig { hexagons, ..MatchConfig::default() };
     // A file of cells has panes of one length.
-    let engine =
-        EngineConfig { matching, keep_ms, fold: args.cells.is_none(), utc_offset_s: args.utc_offset_minutes * 60 };
+    let engine = EngineConfig {
+        matching,
+        keep_ms,
+        lateness_ms: Some(i64::from(args.lateness_seconds) * 1_000),
+        fold: args.cells.is_none(),
+        utc_offset_s: args.utc_offset_minutes * 60,
+    };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;

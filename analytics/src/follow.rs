@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::detector::Figures;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
+use crate::fate::{ByFate, SourceClass};
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
 use crate::metric::window::Window;
@@ -52,6 +53,11 @@ pub type FatesSource = Arc<dyn Fn() -> Fates + Send + Sync>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
     pub watermark_ms: Option<i64>,
+    /// By [`SourceClass`], as the fates.
+    pub watermarks_ms: [Option<i64>; SourceClass::ALL.len()],
+    pub fates: [ByFate; SourceClass::ALL.len()],
+    /// Corrections of final panes.
+    pub corrections: u64,
     pub engine: EngineCounts,
     pub matching: MatchCounts,
     pub next_block: u64,
@@ -196,6 +202,9 @@ impl Tail {
         };
         let windows = Window::ALL.map(snapshot).to_vec();
         self.health.watermark_ms = engine.watermark_ms();
+        self.health.watermarks_ms = SourceClass::ALL.map(|class| engine.watermarks().of(class));
+        self.health.fates = SourceClass::ALL.map(|class| engine.fates(class));
+        self.health.corrections = engine.corrections();
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();

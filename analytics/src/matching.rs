@@ -16,6 +16,7 @@
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
 //! - [`drive`]: decided fixes → traversals and fates, for files
+//! - `saved`: all tracks as bytes, for a checkpoint
 
 pub mod drive;
 mod fix;
@@ -23,6 +24,7 @@ mod ground;
 pub mod model;
 pub mod place;
 mod routes;
+mod saved;
 mod smooth;
 pub mod step;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use events::{HeadingDeg, LonLat};
 use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::cell::{Contribution, pane_start};
 use fix::{Fix, Role};
@@ -41,6 +44,7 @@ use ground::Ground;
 use model::{Scale, Scratch};
 use place::{On, Spot, Stretch};
 use routes::Routes;
+pub use saved::{SavedTracks, TracksToSave};
 use step::{Drive, Ends, Pieces};
 pub use track::TRACK_FIXES_MAX;
 use track::{Taken, Track};
@@ -113,7 +117,7 @@ pub struct Observed {
 }
 
 /// Why no drive leads from one fix to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Break {
     /// Silence longer than the gap limit.
     Gap,
@@ -144,7 +148,7 @@ impl Break {
 }
 
 /// What became of fixes and of the steps between them; each number only grows, but for corrections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchCounts {
     /// Fixes placed on a segment.
     pub placed: i64,
