@@ -190,8 +190,7 @@ impl Engine {
 
     /// The fates of all events of a class so far; their sum is what was received, after every batch.
     pub fn fates(&self, class: SourceClass) -> ByFate {
-        let (received, quarantined) =
-            (self.counts.received[class as usize], self.counts.quarantined[class as usize]);
+        let (received, quarantined) = (self.counts.received[class as usize], self.counts.quarantined[class as usize]);
         match class {
             SourceClass::Position => {
                 let m = self.match_counts();
@@ -209,9 +208,7 @@ impl Engine {
                 let unmatched = self.counts.detectors_unmatched;
                 ByFate { counted: received - quarantined - unmatched, quarantined, unmatched, ..ByFate::default() }
             }
-            SourceClass::Signal => {
-                ByFate { counted: received - quarantined, quarantined, ..ByFate::default() }
-            }
+            SourceClass::Signal => ByFate { counted: received - quarantined, quarantined, ..ByFate::default() },
         }
     }
 

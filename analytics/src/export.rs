@@ -34,7 +34,7 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 31] = [
+const FAMILIES: [(&str, &str); 35] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
@@ -90,6 +90,13 @@ const FAMILIES: [(&str, &str); 31] = [
     ("arterial_analytics_caught_up", "1 when everything that the spool holds is counted in"),
     ("arterial_analytics_next_block", "Number of the next block that is read from the spool"),
     ("arterial_analytics_vehicles", "Vehicles held in memory by the matcher"),
+    (
+        "arterial_analytics_checkpoint_age_seconds",
+        "Wall clock since all that was counted in was in a checkpoint; what is newer is read again after a crash",
+    ),
+    ("arterial_analytics_checkpoint_bytes", "Size of the newest checkpoint"),
+    ("arterial_analytics_checkpoint_write_seconds", "How long the newest checkpoint took to encode, write and sync"),
+    ("arterial_analytics_checkpoint_failures_total", "Checkpoints that could not be written"),
 ];
 
 fn descs() -> Result<Vec<Desc>, Error> {
@@ -104,7 +111,7 @@ impl Collector for Traffic {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let published = self.watch.borrow().clone();
-        let mut page = Page::default();
+        let mut page = Page::new();
         for snapshot in published.snapshots() {
             self.segments(&mut page, snapshot);
             city(&mut page, snapshot);
@@ -224,15 +231,27 @@ fn health(page: &mut Page, health: &Health) {
     page.gauge("arterial_analytics_caught_up", &[], f64::from(u8::from(health.caught_up)));
     page.gauge("arterial_analytics_next_block", &[], health.next_block as f64);
     page.gauge("arterial_analytics_vehicles", &[], health.vehicles as f64);
+    if let Some(checkpoint) = &health.checkpoint {
+        if let Some(saved_ms) = checkpoint.saved_ms {
+            let age_ms = (health.told_ms - saved_ms).max(0);
+            page.gauge("arterial_analytics_checkpoint_age_seconds", &[], age_ms as f64 / 1_000.0);
+        }
+        page.gauge("arterial_analytics_checkpoint_bytes", &[], checkpoint.bytes as f64);
+        page.gauge("arterial_analytics_checkpoint_write_seconds", &[], checkpoint.took_ms as f64 / 1_000.0);
+        page.counter("arterial_analytics_checkpoint_failures_total", &[], checkpoint.failures as f64);
+    }
 }
 
 /// A page under construction: one list of series a family.
-#[derive(Default)]
 struct Page {
     series: [Vec<Metric>; FAMILIES.len()],
 }
 
 impl Page {
+    fn new() -> Self {
+        Self { series: [const { Vec::new() }; FAMILIES.len()] }
+    }
+
     fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let mut gauge = Gauge::default();
         gauge.set_value(value);

@@ -13,6 +13,7 @@
 //! - [`fate`]: what becomes of an event, one fate each
 //! - [`revision`]: which panes are final, and how often they were corrected
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
+//! - [`checkpoint`]: all of it in a file, for a restart
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`follow`]: the thread that tails the spool and ticks
@@ -21,6 +22,7 @@
 //! - [`output`]: cells as CSV and Parquet
 
 pub mod cell;
+pub mod checkpoint;
 pub mod detector;
 pub mod engine;
 pub mod export;

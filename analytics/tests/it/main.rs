@@ -1,8 +1,12 @@
 //! Analytics held against independent answers.
 //!
 //! - [`oracle`]: the pane store and the metrics against polars group-bys and hand computation
+//! - [`event_time`]: order, batches, repeats and the date do not matter; every event has one fate
+//! - [`traffic`]: what the tests count
 //! - [`truth`]: the whole engine against the simulator's truth
 #![allow(clippy::unwrap_used, reason = "these are tests: they fail loudly")]
 
+mod event_time;
 mod oracle;
+mod traffic;
 mod truth;
