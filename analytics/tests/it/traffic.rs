@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use analytics::{Engine, EngineConfig};
 use events::{Event, TimeMs};
 use ingest::{Batch, Gate, GateConfig, Pseudonyms};
+use proptest::prelude::ProptestConfig;
 use roads::Network;
 use roads::generate::{CityPlan, city};
 use sim::City;
@@ -47,11 +48,26 @@ pub(crate) fn batches<'e>(
     (batches, gate.fates().duplicate)
 }
 
+/// Events in the order in which they arrive when each is under way for up to a bound.
+pub(crate) fn delayed(events: &[Event], delays_ms: &[u16], bound_ms: i64) -> Vec<Event> {
+    let delay =
+        |i: usize| i64::from(delays_ms[i.wrapping_mul(7_919) % delays_ms.len()]) * bound_ms / i64::from(u16::MAX);
+    let mut arriving: Vec<_> = events.iter().enumerate().map(|(i, e)| (e.time().0 + delay(i), e.clone())).collect();
+    arriving.sort_by_key(|a| a.0);
+    arriving.into_iter().map(|a| a.1).collect()
+}
+
 /// An engine that has counted these.
 pub(crate) fn counted<'b>(config: &EngineConfig, batches: impl IntoIterator<Item = &'b Batch>) -> Engine {
     let mut engine = Engine::new(Arc::clone(&NETWORK), config.clone());
     batches.into_iter().for_each(|batch| engine.apply(batch));
     engine
+}
+
+/// Few, since each counts thousands of events; more of them with `PROPTEST_CASES`.
+pub(crate) fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Live, with cells that are kept as panes of 10 s.
