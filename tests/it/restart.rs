@@ -112,7 +112,7 @@ fn analytics_killed_during_a_replay_leaves_the_cells_of_a_run_without() {
     wait_ready(&mut ingest, http);
     let mut replay = arterial();
     replay.arg("replay").arg(&csv).args(["--format", "csv", "--speed", &SPEED.to_string()]);
-    replay.args(["--columns", "id=id,time=time,lon=lon,lat=lat,speed=speed,heading=heading"]);
+    replay.args(["--columns", "id=id,time=time,lon=lon,lat=lat,speed=speed:mps,heading=heading"]);
     replay.args(["--broker", &format!("127.0.0.1:{mqtt}")]).env("ARTERIAL_LOG", "warn");
     let mut replay = Running::start(&mut replay);
 
