@@ -154,26 +154,34 @@ impl Checkpoints {
         self.discard(&restored.path, why);
     }
 
-    /// Writes a checkpoint, durably, and lets go of the oldest when there are more than are kept.
+    /// Encodes and writes a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub fn write(&mut self, engine: &Engine, position: Position) -> Result<Written, CheckpointError> {
+        let bytes = encode(&self.identity, engine, position)?;
+        self.store(position.next, &bytes)
+    }
+
+    /// Writes an encoded checkpoint, durably, and lets go of the oldest when there are more than are kept.
     ///
     /// # Errors
     /// [`CheckpointError`]; the checkpoints that were there are still there then.
-    pub fn write(&mut self, engine: &Engine, position: Position) -> Result<Written, CheckpointError> {
-        let bytes = encode(&self.identity, engine, position)?;
-        let path = self.path(position.next);
+    pub(crate) fn store(&mut self, next: BlockNumber, bytes: &[u8]) -> Result<Written, CheckpointError> {
+        let path = self.path(next);
         let aside = path.with_extension("part");
         let failed = |action, path: &Path, cause| CheckpointError::Io { action, path: path.to_owned(), cause };
-        write_synced(&aside, &bytes).map_err(|cause| failed("write", &aside, cause))?;
+        write_synced(&aside, bytes).map_err(|cause| failed("write", &aside, cause))?;
         fs::rename(&aside, &path).map_err(|cause| failed("rename", &aside, cause))?;
         let folder = File::open(&self.dir).and_then(|dir| dir.sync_all());
         folder.map_err(|cause| failed("sync", &self.dir, cause))?;
-        self.kept.retain(|kept| *kept != position.next);
-        self.kept.push(position.next);
+        self.kept.retain(|kept| *kept != next);
+        self.kept.push(next);
         while self.kept.len() > KEPT {
             let oldest = self.kept.remove(0);
             remove(&self.path(oldest));
         }
-        let oldest = self.kept.first().copied().unwrap_or(position.next);
+        let oldest = self.kept.first().copied().unwrap_or(next);
         Ok(Written { bytes: bytes.len() as u64, needed: BlockNumber(oldest.0.saturating_sub(1)) })
     }
 
@@ -197,7 +205,8 @@ impl Checkpoints {
     }
 }
 
-fn encode(identity: &Identity, engine: &Engine, position: Position) -> Result<Vec<u8>, SavedError> {
+/// A checkpoint as bytes.
+pub(crate) fn encode(identity: &Identity, engine: &Engine, position: Position) -> Result<Vec<u8>, SavedError> {
     let head = Head { identity: identity.clone(), next_block: position.next.0, last_checksum: position.last_checksum };
     let mut bytes = postcard::to_extend(&head, vec![0; FIXED_BYTES])?;
     let head_bytes = (bytes.len() - FIXED_BYTES) as u64;

@@ -187,20 +187,17 @@ impl Tail {
                     return self.engine;
                 }
             }
-            self.keep(false);
+            self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader));
             if ticked.elapsed() >= TICK {
                 ticked = now();
                 self.tick(fed, None);
             }
         }
-        self.keep(true);
+        if let Some(keeper) = self.keeper.take() {
+            self.health.checkpoint = Some(keeper.end(&self.engine, &self.reader));
+        }
         self.tick(fed, None);
         self.engine
-    }
-
-    /// Writes a checkpoint if one is due.
-    fn keep(&mut self, must: bool) {
-        self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader, must));
     }
 
     /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
@@ -240,7 +237,9 @@ impl Tail {
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
-        self.health.checkpoint = self.keeper.as_ref().map(|keeper| keeper.health);
+        if let Some(keeper) = &self.keeper {
+            self.health.checkpoint = Some(keeper.health);
+        }
         self.health.next_block = self.reader.position().0;
         let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
         let detectors = Arc::new(if no_detectors { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });

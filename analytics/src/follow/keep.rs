@@ -2,12 +2,15 @@
 //!
 //! Upstream: [`super::Follower`], which counts blocks in. Downstream: [`crate::checkpoint`], the marks of the spool.
 //!
-//! One is written after so many seconds or blocks, whichever comes first, and at the end; if writing takes long, the
-//! next one waits until twenty times as long has passed, so that a large city does not only write checkpoints. A
-//! checkpoint that cannot be written is told and counted, and analytics goes on without it.
+//! One is made after so many seconds or blocks, whichever comes first, and at the end. It is encoded at once and written
+//! by a thread of its own, one at a time, so that a slow disk holds no figures up; if that takes long, the next one waits
+//! until twenty times as long has passed. A checkpoint that cannot be written is told and counted, and analytics goes on
+//! without it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ingest::BlockNumber;
@@ -15,7 +18,7 @@ use ingest::spool::{Reader, SpoolError, mark, newest_from};
 use roads::Network;
 
 use super::{now, wall_ms};
-use crate::checkpoint::{Checkpoints, Position, Restored};
+use crate::checkpoint::{CheckpointError, Checkpoints, Position, Restored, Written, encode};
 use crate::engine::saved::Identity;
 use crate::engine::{Engine, EngineConfig};
 
@@ -65,33 +68,62 @@ pub(super) struct Start {
     pub(super) keeper: Option<Keeper>,
 }
 
-/// Writes checkpoints when they are due.
+/// Has checkpoints written when they are due.
 pub(super) struct Keeper {
     spool: PathBuf,
     config: CheckpointConfig,
-    checkpoints: Checkpoints,
+    identity: Identity,
+    writer: Writer,
     /// The first block that no checkpoint holds.
     saved: BlockNumber,
-    written: Instant,
+    /// The next block of the checkpoint that is being written, and how long it took to encode.
+    under_way: Option<(BlockNumber, Duration)>,
+    begun: Instant,
     pause: Duration,
     pub(super) health: CheckpointHealth,
+}
+
+/// The thread that writes.
+struct Writer {
+    orders: SyncSender<(BlockNumber, Vec<u8>)>,
+    done: Receiver<(Result<Written, CheckpointError>, Duration)>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    fn start(mut checkpoints: Checkpoints) -> Self {
+        // One is under way at most, so neither channel is ever full.
+        let (orders, ordered) = sync_channel::<(BlockNumber, Vec<u8>)>(1);
+        let (tell, done) = sync_channel(1);
+        let work = move || {
+            for (next, bytes) in ordered {
+                let begun = now();
+                let written = checkpoints.store(next, &bytes);
+                if tell.send((written, begun.elapsed())).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("checkpoints".into()).spawn(work);
+        Self { orders, done, thread: thread.expect("the operating system gives one more thread") }
+    }
 }
 
 /// Goes on where the newest usable checkpoint stands, or [`START_ROWS_MAX`] rows before the end of the spool.
 pub(super) fn start(
     spool: &Path,
-    config: &EngineConfig,
+    engine_config: &EngineConfig,
     checkpoint: Option<CheckpointConfig>,
     network: &Arc<Network>,
 ) -> Result<Start, SpoolError> {
     let mut opened = checkpoint.and_then(|checkpoint| {
-        let opened = Checkpoints::open(&checkpoint.dir, Identity::new(network, config));
+        let opened = Checkpoints::open(&checkpoint.dir, Identity::new(network, engine_config));
         let opened = opened.inspect_err(|why| tracing::warn!("no checkpoints, a restart reads the spool again: {why}"));
         Some((checkpoint, opened.ok()?))
     });
     let mut resumed = None;
     while let Some((_, checkpoints)) = &mut opened {
-        let Some(restored) = checkpoints.restore(network, config) else { break };
+        let Some(restored) = checkpoints.restore(network, engine_config) else { break };
         match reader_behind(spool, &restored) {
             Ok(reader) => {
                 tracing::info!("analytics goes on at block {} from a checkpoint", restored.position.next.0);
@@ -106,17 +138,20 @@ pub(super) fn start(
         Some(resumed) => resumed,
         None => {
             let reader = Reader::open(spool, newest_from(spool, START_ROWS_MAX)?)?;
-            (reader, Engine::new(Arc::clone(network), config.clone()))
+            (reader, Engine::new(Arc::clone(network), engine_config.clone()))
         }
     };
     let keeper = opened.map(|(config, checkpoints)| Keeper {
         spool: spool.to_owned(),
         config,
-        checkpoints,
+        identity: Identity::new(network, engine_config),
+        writer: Writer::start(checkpoints),
         saved: reader.position(),
-        written: now(),
+        under_way: None,
+        begun: now(),
         pause: Duration::ZERO,
-        health: CheckpointHealth::default(),
+        // What there is at the start can be had again.
+        health: CheckpointHealth { saved_ms: Some(wall_ms()), ..CheckpointHealth::default() },
     });
     Ok(Start { reader, engine, keeper })
 }
@@ -166,34 +201,84 @@ impl Keeper {
         self.mark(BlockNumber(self.saved.0.saturating_sub(1)));
     }
 
-    /// Writes a checkpoint if one is due, or in any case when it `must` be and there is something new.
-    pub(super) fn keep(&mut self, engine: &Engine, reader: &Reader, must: bool) {
+    /// Has a checkpoint written if one is due and none is under way.
+    pub(super) fn keep(&mut self, engine: &Engine, reader: &Reader) {
+        if let Ok(done) = self.writer.done.try_recv() {
+            self.take(done);
+        }
         let next = reader.position();
         if next == self.saved {
             self.health.saved_ms = Some(wall_ms());
             return;
         }
         let is_due = next.0 - self.saved.0 >= self.config.every_blocks
-            || self.written.elapsed() >= self.config.every.max(self.pause);
-        let Some(last_checksum) = reader.checksum().filter(|_| must || is_due) else { return };
-        let begun = now();
-        let written = self.checkpoints.write(engine, Position { next, last_checksum });
-        let took = begun.elapsed();
-        // Also after a failure: the next attempt waits its turn.
-        (self.written, self.pause) = (now(), took * PAUSE_FACTOR);
+            || self.begun.elapsed() >= self.config.every.max(self.pause);
+        if is_due && self.under_way.is_none() {
+            self.order(engine, reader);
+        }
+    }
+
+    /// Writes what no checkpoint holds yet, and ends.
+    pub(super) fn end(mut self, engine: &Engine, reader: &Reader) -> CheckpointHealth {
+        self.wait();
+        if reader.position() != self.saved {
+            self.order(engine, reader);
+            self.wait();
+        }
+        drop(self.writer.orders);
+        if self.writer.thread.join().is_err() {
+            tracing::error!("the thread that writes checkpoints ended by a panic");
+        }
+        self.health
+    }
+
+    fn order(&mut self, engine: &Engine, reader: &Reader) {
+        let (next, Some(last_checksum)) = (reader.position(), reader.checksum()) else { return };
+        self.begun = now();
+        let encoded = encode(&self.identity, engine, Position { next, last_checksum });
+        let took = self.begun.elapsed();
+        match encoded {
+            Ok(bytes) => match self.writer.orders.send((next, bytes)) {
+                Ok(()) => self.under_way = Some((next, took)),
+                Err(gone) => self.fail(took, &gone),
+            },
+            Err(why) => self.fail(took, &why),
+        }
+    }
+
+    /// Waits for the checkpoint that is under way.
+    fn wait(&mut self) {
+        if self.under_way.is_none() {
+            return;
+        }
+        match self.writer.done.recv() {
+            Ok(done) => self.take(done),
+            Err(gone) => self.fail(Duration::ZERO, &gone),
+        }
+    }
+
+    fn take(&mut self, (written, wrote): (Result<Written, CheckpointError>, Duration)) {
+        let Some((next, encoded)) = self.under_way.take() else { return };
+        let took = encoded + wrote;
         match written {
             Ok(written) => {
                 self.saved = next;
-                self.health.saved_ms = Some(wall_ms());
+                self.pause = took * PAUSE_FACTOR;
+                let age = self.begun.elapsed();
+                self.health.saved_ms = Some(wall_ms() - age.as_millis() as i64);
                 self.health.bytes = written.bytes;
                 self.health.took_ms = took.as_millis() as u64;
                 self.mark(written.needed);
             }
-            Err(why) => {
-                self.health.failures += 1;
-                tracing::warn!("no checkpoint was written, the next attempt follows: {why}");
-            }
+            Err(why) => self.fail(took, &why),
         }
+    }
+
+    fn fail(&mut self, took: Duration, why: &dyn std::fmt::Display) {
+        // The next attempt waits its turn.
+        (self.under_way, self.pause) = (None, took * PAUSE_FACTOR);
+        self.health.failures += 1;
+        tracing::warn!("no checkpoint was written, the next attempt follows: {why}");
     }
 
     fn mark(&self, needed: BlockNumber) {
