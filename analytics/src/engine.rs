@@ -107,6 +107,8 @@ pub struct Engine {
     config: EngineConfig,
     /// The first position that counted.
     oldest_ms: Option<i64>,
+    /// Panes that end at or before this were closed when the batch at hand began.
+    closed_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
 }
@@ -121,6 +123,7 @@ impl Engine {
             revisions: Revisions::default(),
             watermarks: Watermarks::default(),
             oldest_ms: None,
+            closed_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
             config,
@@ -129,6 +132,9 @@ impl Engine {
 
     /// Counts one batch in.
     pub fn apply(&mut self, batch: &Batch) {
+        // Panes close between batches: when time jumps within one, what it corrects on both sides still counts.
+        self.closed_ms = self.closed_before_ms();
+        let before_ms = self.watermarks.of(SourceClass::Position);
         for row in 0..batch.positions.time_ms.len() {
             self.position(&batch.positions, row);
         }
@@ -141,8 +147,21 @@ impl Engine {
             // Counted when it is not from the future; there is nothing that it could come too late for.
             self.arrival(SourceClass::Signal, number(&source), signals.time_ms[row], signals.received_ms[row]);
         }
+        let now_ms = self.watermarks.of(SourceClass::Position);
+        if self.config.lateness_ms.is_some() && before_ms.map(pane_start) != now_ms.map(pane_start) {
+            self.end();
+        }
         self.revisions.end_block();
         self.forget();
+    }
+
+    /// Ends the drives of vehicles that are silent, as far as the watermark knows. To be called at the end of a
+    /// recording; live, it happens with every pane.
+    pub fn end(&mut self) {
+        let Some(watermark_ms) = self.watermarks.of(SourceClass::Position) else { return };
+        let mut counter =
+            Counter::new(self.watermark_ms(), self.closed_ms, &mut self.store, &mut self.counts, &mut self.revisions);
+        self.matcher.forget_silent(pane_start(watermark_ms), |change| counter.count(change));
     }
 
     /// The network that everything is matched to.
@@ -256,20 +275,9 @@ impl Engine {
             heading: rows.heading_deg[row].map(HeadingDeg::wrapped),
             edge: rows.edge[row].clone(),
         };
-        let (final_ms, closed_ms) = (self.watermark_ms().unwrap_or(i64::MIN), self.closed_before_ms());
-        let (store, counts, revisions) = (&mut self.store, &mut self.counts, &mut self.revisions);
-        self.matcher.observe(&seen, |change| {
-            let (c, is_added) = match change {
-                Change::Add(c) => (c, true),
-                Change::TakeBack(c) => (c, false),
-            };
-            let is_open = closed_ms.is_none_or(|closed| c.pane_ms + PANE_MS > closed);
-            if is_open && if is_added { store.add(&c) } else { store.take_back(&c) } {
-                revisions.note(&c, is_added, final_ms);
-            } else {
-                counts.beyond_correction += 1;
-            }
-        });
+        let mut counter =
+            Counter::new(self.watermark_ms(), self.closed_ms, &mut self.store, &mut self.counts, &mut self.revisions);
+        self.matcher.observe(&seen, |change| counter.count(change));
     }
 
     fn detector(&mut self, batch: &Batch, row: usize) {
@@ -319,7 +327,40 @@ impl Engine {
         let limit_ms = pane_start(watermark_ms - keep_ms);
         if self.store.forget_before(limit_ms) {
             self.revisions.forget_before(limit_ms);
-            self.matcher.forget_silent(watermark_ms);
+        }
+    }
+}
+
+/// Puts what the matcher tells into the panes that are open.
+struct Counter<'e> {
+    final_ms: i64,
+    closed_ms: Option<i64>,
+    store: &'e mut PaneStore,
+    counts: &'e mut EngineCounts,
+    revisions: &'e mut Revisions,
+}
+
+impl<'e> Counter<'e> {
+    fn new(
+        watermark_ms: Option<i64>,
+        closed_ms: Option<i64>,
+        store: &'e mut PaneStore,
+        counts: &'e mut EngineCounts,
+        revisions: &'e mut Revisions,
+    ) -> Self {
+        Self { final_ms: watermark_ms.unwrap_or(i64::MIN), closed_ms, store, counts, revisions }
+    }
+
+    fn count(&mut self, change: Change) {
+        let (c, is_added) = match change {
+            Change::Add(c) => (c, true),
+            Change::TakeBack(c) => (c, false),
+        };
+        let is_open = self.closed_ms.is_none_or(|closed| c.pane_ms + PANE_MS > closed);
+        if is_open && if is_added { self.store.add(&c) } else { self.store.take_back(&c) } {
+            self.revisions.note(&c, is_added, self.final_ms);
+        } else {
+            self.counts.beyond_correction += 1;
         }
     }
 }

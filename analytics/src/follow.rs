@@ -183,6 +183,7 @@ impl Tail {
                 }
                 Err(fault) => {
                     tracing::error!(%fault, "analytics stops: the spool cannot be read");
+                    self.end_checkpoints();
                     self.tick(Fed::default(), Some(fault.to_string()));
                     return self.engine;
                 }
@@ -193,11 +194,16 @@ impl Tail {
                 self.tick(fed, None);
             }
         }
+        self.end_checkpoints();
+        self.tick(fed, None);
+        self.engine
+    }
+
+    /// Writes the last checkpoint.
+    fn end_checkpoints(&mut self) {
         if let Some(keeper) = self.keeper.take() {
             self.health.checkpoint = Some(keeper.end(&self.engine, &self.reader));
         }
-        self.tick(fed, None);
-        self.engine
     }
 
     /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::engine::{Engine, EngineConfig};
 /// events a second, and a matter of seconds.
 const START_ROWS_MAX: u64 = 10_000_000;
 
-/// Share of the time that may go into writing: one part of so many.
+/// Share of the time that may go into encoding and writing: one part of so many.
 const PAUSE_FACTOR: u32 = 20;
 
 /// The name of our mark in the spool.
@@ -56,7 +56,7 @@ pub struct CheckpointHealth {
     pub saved_ms: Option<i64>,
     /// Size of the newest.
     pub bytes: u64,
-    /// How long it took to write.
+    /// How long it took to encode and write.
     pub took_ms: u64,
     pub failures: u64,
 }
@@ -203,8 +203,12 @@ impl Keeper {
 
     /// Has a checkpoint written if one is due and none is under way.
     pub(super) fn keep(&mut self, engine: &Engine, reader: &Reader) {
-        if let Ok(done) = self.writer.done.try_recv() {
-            self.take(done);
+        match self.writer.done.try_recv() {
+            Ok(done) => self.take(done),
+            Err(TryRecvError::Disconnected) if self.under_way.is_some() => {
+                self.fail(Duration::ZERO, &TryRecvError::Disconnected);
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         let next = reader.position();
         if next == self.saved {

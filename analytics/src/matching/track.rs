@@ -151,6 +151,10 @@ impl Track {
             self.end_drive(world, i);
         }
         self.fixes[i].start = start;
+        if start == Some(Break::Gap) {
+            // As if the vehicle had been forgotten: whether it was must not matter to a cell.
+            self.filter = Filter::default();
+        }
         if matches!(fix.role, Role::Named | Role::Junction) {
             self.decided = i + 1;
             if let Some(on) = fix.on() {
@@ -232,6 +236,11 @@ impl Track {
                 Role::Off
             }
         }
+    }
+
+    /// Ends the drive, since the vehicle is silent.
+    pub(super) fn finish(&mut self, world: &mut World) {
+        self.end_drive(world, self.fixes.len());
     }
 
     /// Decides everything before the fix at `i` and forgets the drive.
