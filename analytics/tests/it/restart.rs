@@ -8,18 +8,28 @@ use analytics::engine::saved::Identity;
 use analytics::fate::SourceClass;
 use analytics::metric::window::Window;
 use analytics::{Engine, EngineConfig};
-use events::Event;
+use events::{Event, LonLat};
 use ingest::{Batch, BlockNumber};
 use proptest::prelude::*;
 use roads::SegmentIndex;
-use sim::sensor::SensorConfig;
+use sim::sensor::{Fleet, SensorConfig};
 
 use crate::traffic::{NETWORK, batches, cases, config, delayed, traffic};
 
-/// As in life (late, lost, doubled, wrong clocks, noise, canyons), for eleven minutes; then, two hours later, again, so
-/// that panes fold and are forgotten, and so are vehicles.
+/// As in life (late, lost, doubled, wrong clocks, outages, canyons), a position a second with an error of its own, so that
+/// smoothing has something to remember, for seven minutes; then, two hours later, again, so that panes fold and are
+/// forgotten, and so are vehicles.
 static EVENTS: LazyLock<Vec<Event>> = LazyLock::new(|| {
-    let first = traffic(11, 60, 660, SensorConfig { probe_share: 1.0, ..SensorConfig::lifelike() });
+    let sensors = SensorConfig { probe_share: 1.0, fleets: Fleet::exact(), ..SensorConfig::lifelike() };
+    let mut first = traffic(11, 50, 420, sensors);
+    for (k, event) in first.iter_mut().enumerate() {
+        if let Event::Position(p) = event {
+            // Up to 15 m off on either axis, by the digits of √2 and √3.
+            let off = |root: f64| ((k as f64 * root).fract() - 0.5) * 30.0 / 111_195.0;
+            let (lon_deg, lat_deg) = (p.at.lon_deg() + off(2_f64.sqrt()), p.at.lat_deg() + off(3_f64.sqrt()));
+            p.at = LonLat::new(lon_deg, lat_deg).unwrap();
+        }
+    }
     let again = first.iter().map(|event| {
         let mut event = event.clone();
         if let Event::Position(p) = &mut event {
