@@ -1,10 +1,11 @@
 //! `arterial analytics`: the spool → metrics, API, dashboard.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use analytics::follow::{FatesSource, FollowConfig, Follower};
+use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
 use analytics::matching::MatchConfig;
 use analytics::{Engine, EngineConfig, export, output};
@@ -34,6 +35,10 @@ pub(crate) struct Args {
     /// How long cells are kept behind the newest event, minutes of event time; the window of an hour needs 61
     #[arg(long, env = "ARTERIAL_KEEP_MINUTES", value_name = "MINUTES", default_value_t = 61, value_parser = clap::value_parser!(u32).range(20..))]
     keep_minutes: u32,
+    /// How far behind the newest positions, less 30 s for disorder, a position may be stamped and still count, seconds
+    /// of event time
+    #[arg(long, env = "ARTERIAL_LATENESS_SECONDS", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(..=900))]
+    lateness_seconds: u32,
     /// How far the city's clock is ahead of UTC, minutes: when a detector's service day (05:00 to 22:00) begins
     #[arg(
         long,
@@ -43,6 +48,15 @@ pub(crate) struct Args {
         allow_hyphen_values = true
     )]
     utc_offset_minutes: i32,
+    /// Folder for checkpoints, from which a restart goes on; DIR/analytics in the folder of --data unless given
+    #[arg(long, env = "ARTERIAL_CHECKPOINT_DIR", value_name = "DIR")]
+    checkpoint_dir: Option<PathBuf>,
+    /// A checkpoint is written after so many seconds …
+    #[arg(long, env = "ARTERIAL_CHECKPOINT_SECONDS", value_name = "SECONDS", default_value_t = 30)]
+    checkpoint_seconds: u32,
+    /// … or so many blocks
+    #[arg(long, env = "ARTERIAL_CHECKPOINT_BLOCKS", value_name = "BLOCKS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_blocks: u32,
     /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
@@ -62,15 +76,31 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
     let matching = MatchConfig { hexagons, ..MatchConfig::default() };
     // A file of cells has panes of one length.
-    let engine =
-        EngineConfig { matching, keep_ms, fold: args.cells.is_none(), utc_offset_s: args.utc_offset_minutes * 60 };
-    let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
+    let engine = EngineConfig {
+        matching,
+        keep_ms,
+        lateness_ms: Some(i64::from(args.lateness_seconds) * 1_000),
+        fold: args.cells.is_none(),
+        utc_offset_s: args.utc_offset_minutes * 60,
+    };
+    let checkpoint = CheckpointConfig {
+        dir: args.checkpoint_dir.unwrap_or_else(|| checkpoint_dir(&args.data)),
+        every: Duration::from_secs(u64::from(args.checkpoint_seconds)),
+        every_blocks: u64::from(args.checkpoint_blocks),
+    };
+    let spool = ingest::start::spool_dir(&args.data);
+    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
     }
     Ok(())
+}
+
+/// The place of checkpoints in the folder of all data.
+pub(crate) fn checkpoint_dir(data: &Path) -> PathBuf {
+    data.join("analytics")
 }
 
 /// Analytics and its HTTP server, alone or beside ingest in one process.

@@ -74,6 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     analysis.count();
+    analysis.engine.end();
     if let Some(rejects) = &mut analysis.rejects {
         rejects.flush().context("cannot write --rejects")?;
     }

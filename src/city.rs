@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use analytics::EngineConfig;
-use analytics::follow::FollowConfig;
+use analytics::follow::{CheckpointConfig, FollowConfig};
 use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
@@ -15,7 +15,7 @@ use prometheus::Registry;
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::analyse_live::{Service, fates_of, readiness_of};
+use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
 use crate::{listen, network, simulate};
 
@@ -53,6 +53,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let config = FollowConfig {
         spool: ingest::start::spool_dir(&args.data),
         engine: EngineConfig::live(),
+        checkpoint: Some(CheckpointConfig::new(checkpoint_dir(&args.data))),
         fates: Some(fates_of(&writer)),
     };
     let also_ready = Some(readiness_of(ingest.ready()));

@@ -115,7 +115,7 @@ fn live(network: &Arc<Network>, drives: &[Vec<LonLat>], vehicles: usize, fixes: 
     println!("live, {vehicles:>9} vehicles: {rate:>9.0} fixes/CPU s, {changes:.1} changes of cells a fix");
     println!("      peak {peak:.0} MiB, at most {most} bytes a vehicle");
     let begun_s = cpu_s();
-    matcher.forget_silent(i64::MAX);
+    matcher.forget_silent(i64::MAX, |_| {});
     println!("      {:.3} CPU s to forget them all; {} left", cpu_s() - begun_s, matcher.vehicles());
 }
 

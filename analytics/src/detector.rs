@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use health::{Health, Verdict};
 use length::EffectiveLength;
+use serde::{Deserialize, Serialize};
 
 /// Most detectors that are remembered; the readings of further ones are counted and left out.
 pub const DETECTORS_MAX: usize = 20_000;
@@ -22,7 +23,7 @@ pub const DETECTORS_MAX: usize = 20_000;
 const INTERVAL_MS_MIN: i64 = 5_000;
 
 /// One interval of one detector.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     pub start_ms: i64,
     pub end_ms: i64,
@@ -54,7 +55,7 @@ pub struct Figures {
 }
 
 /// State of one detector.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Detector {
     newest: Reading,
     free_mps: f64,
@@ -63,11 +64,20 @@ struct Detector {
 }
 
 /// All detectors, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Detectors {
     by_name: BTreeMap<String, Detector>,
     utc_offset_ms: i64,
-    left_out: u64,
+}
+
+/// How an interval was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Counted,
+    /// The passage of one vehicle, which is no statistic.
+    Passage,
+    /// Of a detector beyond [`DETECTORS_MAX`].
+    LeftOut,
 }
 
 impl Reading {
@@ -83,10 +93,11 @@ impl Detectors {
         Self { utc_offset_ms: i64::from(utc_offset_s) * 1_000, ..Self::default() }
     }
 
-    /// Counts an interval in, unless it is shorter than [`INTERVAL_MS_MIN`]. `free_mps` gives the free-flow speed at a detector that was not known before, m/s.
-    pub fn apply(&mut self, name: &str, reading: Reading, free_mps: impl FnOnce() -> f64) {
+    /// Counts an interval in, unless it is shorter than [`INTERVAL_MS_MIN`]. `free_mps` gives the free-flow speed at
+    /// a detector that was not known before, m/s.
+    pub fn apply(&mut self, name: &str, reading: Reading, free_mps: impl FnOnce() -> f64) -> Taken {
         if reading.end_ms - reading.start_ms < INTERVAL_MS_MIN {
-            return;
+            return Taken::Passage;
         }
         if let Some(detector) = self.by_name.get_mut(name) {
             detector.apply(reading, self.utc_offset_ms);
@@ -97,13 +108,9 @@ impl Detectors {
             detector.apply(reading, self.utc_offset_ms);
             self.by_name.insert(name.to_owned(), detector);
         } else {
-            self.left_out += 1;
+            return Taken::LeftOut;
         }
-    }
-
-    /// Intervals left out because of [`DETECTORS_MAX`].
-    pub fn left_out(&self) -> u64 {
-        self.left_out
+        Taken::Counted
     }
 
     /// The newest figures of each detector whose newest interval ends at or after `since_ms`.

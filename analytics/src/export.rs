@@ -11,6 +11,7 @@ use prometheus::{Error, Registry};
 use roads::Network;
 
 use crate::detector::Verdict;
+use crate::fate::SourceClass;
 use crate::follow::{Health, Published, Watch};
 use crate::snapshot::Snapshot;
 
@@ -33,7 +34,7 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 26] = [
+const FAMILIES: [(&str, &str); 35] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
@@ -72,12 +73,30 @@ const FAMILIES: [(&str, &str); 26] = [
     ("arterial_detector_good", "1 when the detector broke no rule of PeMS on the last service day that is over"),
     ("arterial_detectors", "Detectors by what the rules of PeMS say of their last service day"),
     ("arterial_analytics_watermark_timestamp_seconds", "Event time before which panes are final"),
-    ("arterial_analytics_positions_total", "Positions counted in since the start"),
-    ("arterial_analytics_late_positions_total", "Positions that came behind the watermark, counted all the same"),
+    (
+        "arterial_analytics_class_watermark_timestamp_seconds",
+        "Event time of one class of sources: 30 s behind its newest stamp that is believed",
+    ),
+    ("arterial_analytics_positions_total", "Positions read from the spool"),
+    ("arterial_analytics_events_received_total", "Events read from the spool, by class of source"),
+    ("arterial_analytics_events_total", "The same by what became of them, which add up to those received"),
+    ("arterial_analytics_behind_total", "Events behind the watermark of their class that count all the same"),
+    ("arterial_analytics_corrections_total", "Revisions of panes that were final already"),
+    (
+        "arterial_analytics_beyond_correction_total",
+        "Contributions refused because their pane is closed: final for longer than 15 minutes",
+    ),
     ("arterial_analytics_fixes", "Fixes and steps by what became of them"),
     ("arterial_analytics_caught_up", "1 when everything that the spool holds is counted in"),
     ("arterial_analytics_next_block", "Number of the next block that is read from the spool"),
     ("arterial_analytics_vehicles", "Vehicles held in memory by the matcher"),
+    (
+        "arterial_analytics_checkpoint_age_seconds",
+        "Wall clock since all that was counted in was in a checkpoint; what is newer is read again after a crash",
+    ),
+    ("arterial_analytics_checkpoint_bytes", "Size of the newest checkpoint"),
+    ("arterial_analytics_checkpoint_write_seconds", "How long the newest checkpoint took to encode, write and sync"),
+    ("arterial_analytics_checkpoint_failures_total", "Checkpoints that could not be written"),
 ];
 
 fn descs() -> Result<Vec<Desc>, Error> {
@@ -92,7 +111,7 @@ impl Collector for Traffic {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let published = self.watch.borrow().clone();
-        let mut page = Page::default();
+        let mut page = Page::new();
         for snapshot in published.snapshots() {
             self.segments(&mut page, snapshot);
             city(&mut page, snapshot);
@@ -174,8 +193,21 @@ fn health(page: &mut Page, health: &Health) {
     if let Some(watermark_ms) = health.watermark_ms {
         page.gauge("arterial_analytics_watermark_timestamp_seconds", &[], watermark_ms as f64 / 1_000.0);
     }
-    page.counter("arterial_analytics_positions_total", &[], health.engine.positions as f64);
-    page.counter("arterial_analytics_late_positions_total", &[], health.engine.late as f64);
+    let positions = health.engine.received[SourceClass::Position as usize];
+    page.counter("arterial_analytics_positions_total", &[], positions as f64);
+    for (at, class) in SourceClass::ALL.into_iter().enumerate() {
+        let label = ("class", class.name());
+        for (fate, n) in health.fates[at].named() {
+            page.counter("arterial_analytics_events_total", &[label, ("fate", fate)], n as f64);
+        }
+        page.counter("arterial_analytics_events_received_total", &[label], health.engine.received[at] as f64);
+        page.counter("arterial_analytics_behind_total", &[label], health.engine.behind[at] as f64);
+        if let Some(watermark_ms) = health.watermarks_ms[at] {
+            page.gauge("arterial_analytics_class_watermark_timestamp_seconds", &[label], watermark_ms as f64 / 1_000.0);
+        }
+    }
+    page.counter("arterial_analytics_corrections_total", &[], health.corrections as f64);
+    page.counter("arterial_analytics_beyond_correction_total", &[], health.engine.beyond_correction as f64);
     let m = health.matching;
     let fates = [
         ("placed", m.placed),
@@ -199,15 +231,27 @@ fn health(page: &mut Page, health: &Health) {
     page.gauge("arterial_analytics_caught_up", &[], f64::from(u8::from(health.caught_up)));
     page.gauge("arterial_analytics_next_block", &[], health.next_block as f64);
     page.gauge("arterial_analytics_vehicles", &[], health.vehicles as f64);
+    if let Some(checkpoint) = &health.checkpoint {
+        if let Some(saved_ms) = checkpoint.saved_ms {
+            let age_ms = (health.told_ms - saved_ms).max(0);
+            page.gauge("arterial_analytics_checkpoint_age_seconds", &[], age_ms as f64 / 1_000.0);
+        }
+        page.gauge("arterial_analytics_checkpoint_bytes", &[], checkpoint.bytes as f64);
+        page.gauge("arterial_analytics_checkpoint_write_seconds", &[], checkpoint.took_ms as f64 / 1_000.0);
+        page.counter("arterial_analytics_checkpoint_failures_total", &[], checkpoint.failures as f64);
+    }
 }
 
 /// A page under construction: one list of series a family.
-#[derive(Default)]
 struct Page {
     series: [Vec<Metric>; FAMILIES.len()],
 }
 
 impl Page {
+    fn new() -> Self {
+        Self { series: [const { Vec::new() }; FAMILIES.len()] }
+    }
+
     fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let mut gauge = Gauge::default();
         gauge.set_value(value);

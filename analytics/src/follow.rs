@@ -3,6 +3,8 @@
 //! Upstream: `ingest::spool`. Downstream: [`crate::export`] and [`crate::http`] watch what is published here.
 //! The clock says how old a figure is and when to stop publishing; it decides no metric.
 
+mod keep;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,22 +12,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ingest::gate::Fates;
-use ingest::spool::{Reader, SpoolError, newest_from};
+use ingest::spool::{Reader, SpoolError};
 use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::detector::Figures;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
+use crate::fate::{ByFate, SourceClass};
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
 use crate::metric::window::Window;
 use crate::snapshot::Snapshot;
+pub use keep::{CheckpointConfig, CheckpointHealth};
+use keep::{Keeper, Start};
 
 /// Time between two ticks of the wall clock.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// Nothing is published any more when nothing arrived for so long: the last figures are not those of now.
+/// No window is published any more when no position arrived for so long: the last figures are not those of now.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// A detector's newest interval is published for so long behind the watermark, milliseconds: three intervals of the
@@ -38,10 +43,6 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Most blocks counted in between two looks at the clock, so that a long backlog still ticks.
 const BLOCKS_PER_TURN: usize = 64;
 
-/// Rows of the spool that are read again at the start: more than any window or correction needs at 8,000 events a
-/// second, and a matter of seconds.
-const START_ROWS_MAX: u64 = 10_000_000;
-
 /// Where the newest figures are watched.
 pub type Watch = watch::Receiver<Arc<Published>>;
 
@@ -51,11 +52,20 @@ pub type FatesSource = Arc<dyn Fn() -> Fates + Send + Sync>;
 /// The state of analytics itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
+    /// When this was true, wall clock, milliseconds since 1970.
+    pub told_ms: i64,
     pub watermark_ms: Option<i64>,
+    /// By [`SourceClass`], as the fates.
+    pub watermarks_ms: [Option<i64>; SourceClass::ALL.len()],
+    pub fates: [ByFate; SourceClass::ALL.len()],
+    /// Corrections of final panes.
+    pub corrections: u64,
     pub engine: EngineCounts,
     pub matching: MatchCounts,
     pub next_block: u64,
     pub vehicles: usize,
+    /// `None` without checkpoints.
+    pub checkpoint: Option<CheckpointHealth>,
     /// Whether the spool had nothing more to give at the last tick.
     pub caught_up: bool,
 }
@@ -94,11 +104,14 @@ pub struct FollowConfig {
     /// The spool's folder.
     pub spool: PathBuf,
     pub engine: EngineConfig,
+    /// `None` to read the spool again at every start.
+    pub checkpoint: Option<CheckpointConfig>,
     pub fates: Option<FatesSource>,
 }
 
 impl Follower {
-    /// Starts to follow the spool, [`START_ROWS_MAX`] rows before its end or at its oldest block.
+    /// Starts to follow the spool where the newest checkpoint stands; without one, some millions of rows before its end
+    /// or at its oldest block.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be opened.
@@ -106,11 +119,10 @@ impl Follower {
     /// # Panics
     /// When the operating system gives no thread.
     pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
-        let reader = Reader::open(&config.spool, newest_from(&config.spool, START_ROWS_MAX)?)?;
-        let engine = Engine::new(Arc::clone(&network), config.engine);
+        let Start { reader, engine, keeper } = keep::start(&config.spool, &config.engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
         let query = TrafficQuery::new(&network);
-        let tail = Tail { reader, engine, query, fates: config.fates, publish, health: Health::default() };
+        let tail = Tail { reader, engine, keeper, query, fates: config.fates, publish, health: Health::default() };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -129,9 +141,17 @@ impl Follower {
     }
 }
 
+/// When something last arrived for the windows, which only positions fill, and for the detectors.
+#[derive(Clone, Copy, Default)]
+struct Fed {
+    positions: Option<Instant>,
+    detectors: Option<Instant>,
+}
+
 struct Tail {
     reader: Reader,
     engine: Engine,
+    keeper: Option<Keeper>,
     query: TrafficQuery,
     fates: Option<FatesSource>,
     publish: watch::Sender<Arc<Published>>,
@@ -140,9 +160,11 @@ struct Tail {
 
 impl Tail {
     fn run(mut self, stop: &CancellationToken) -> Engine {
-        let (mut ticked, mut fed) = (now(), now());
-        let mut stale = true;
+        let mut ticked = now();
+        let mut fed = Fed::default();
+        self.keeper.iter().for_each(Keeper::begin);
         while !stop.is_cancelled() {
+            let before = self.engine.counts().received;
             match self.read() {
                 Ok(0) => {
                     self.health.caught_up = true;
@@ -150,43 +172,61 @@ impl Tail {
                 }
                 Ok(blocks) => {
                     self.health.caught_up = blocks < BLOCKS_PER_TURN;
-                    (fed, stale) = (now(), false);
+                    let received = self.engine.counts().received;
+                    for (at, class) in
+                        [(&mut fed.positions, SourceClass::Position), (&mut fed.detectors, SourceClass::Detector)]
+                    {
+                        if received[class as usize] > before[class as usize] {
+                            *at = Some(now());
+                        }
+                    }
                 }
                 Err(fault) => {
                     tracing::error!(%fault, "analytics stops: the spool cannot be read");
-                    self.tick(true, Some(fault.to_string()));
+                    self.end_checkpoints();
+                    self.tick(Fed::default(), Some(fault.to_string()));
                     return self.engine;
                 }
             }
+            self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader));
             if ticked.elapsed() >= TICK {
                 ticked = now();
-                stale = stale || fed.elapsed() >= STALE_AFTER;
-                self.tick(stale, None);
+                self.tick(fed, None);
             }
         }
-        self.tick(stale, None);
+        self.end_checkpoints();
+        self.tick(fed, None);
         self.engine
+    }
+
+    /// Writes the last checkpoint.
+    fn end_checkpoints(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            self.health.checkpoint = Some(keeper.end(&self.engine, &self.reader));
+        }
     }
 
     /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
     fn read(&mut self) -> Result<usize, SpoolError> {
         for done in 0..BLOCKS_PER_TURN {
-            let Some((number, batch)) = self.reader.next()? else { return Ok(done) };
+            let Some((_, batch)) = self.reader.next()? else { return Ok(done) };
             self.engine.apply(&batch);
-            self.health.next_block = number.0 + 1;
         }
         Ok(BLOCKS_PER_TURN)
     }
 
-    /// Publishes the figures of every window; none of them when nothing arrived for [`STALE_AFTER`].
-    fn tick(&mut self, stale: bool, fault: Option<String>) {
+    /// Publishes the figures of every window, and of the detectors, as far as something arrived for them lately.
+    fn tick(&mut self, fed: Fed, fault: Option<String>) {
+        let is_stale = |at: Option<Instant>, after: Duration| at.is_none_or(|at| at.elapsed() >= after);
+        let no_windows = is_stale(fed.positions, STALE_AFTER);
+        let no_detectors = is_stale(fed.detectors, Duration::from_millis(DETECTOR_FRESH_MS.unsigned_abs()));
         let published_ms = wall_ms();
         let fates = self.fates.as_ref().map(|ask| ask());
         let engine = &self.engine;
         let total = engine.network().segments().len();
         let snapshot = |window: Window| {
             let span = engine.span(window);
-            let metrics = match span.filter(|_| !stale) {
+            let metrics = match span.filter(|_| !no_windows) {
                 Some(span) => {
                     self.query.run(engine.store(), window, span).expect("the query is fixed and runs in the tests")
                 }
@@ -195,12 +235,20 @@ impl Tail {
             Arc::new(Snapshot::new(window, span, &metrics, total, published_ms, fates.clone()))
         };
         let windows = Window::ALL.map(snapshot).to_vec();
+        self.health.told_ms = published_ms;
         self.health.watermark_ms = engine.watermark_ms();
+        self.health.watermarks_ms = SourceClass::ALL.map(|class| engine.watermarks().of(class));
+        self.health.fates = SourceClass::ALL.map(|class| engine.fates(class));
+        self.health.corrections = engine.corrections();
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
+        if let Some(keeper) = &self.keeper {
+            self.health.checkpoint = Some(keeper.health);
+        }
+        self.health.next_block = self.reader.position().0;
         let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
-        let detectors = Arc::new(if stale { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
+        let detectors = Arc::new(if no_detectors { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
         self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
     }
 }

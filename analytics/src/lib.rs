@@ -9,7 +9,11 @@
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
 //! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
+//! - [`watermark`]: how far event time has come, and what is late
+//! - [`fate`]: what becomes of an event, one fate each
+//! - [`revision`]: which panes are final, and how often they were corrected
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
+//! - [`checkpoint`]: all of it in a file, for a restart
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`follow`]: the thread that tails the spool and ticks
@@ -18,15 +22,19 @@
 //! - [`output`]: cells as CSV and Parquet
 
 pub mod cell;
+pub mod checkpoint;
 pub mod detector;
 pub mod engine;
 pub mod export;
+pub mod fate;
 pub mod follow;
 pub mod http;
 pub mod matching;
 pub mod metric;
 pub mod output;
 pub mod pane;
+pub mod revision;
 pub mod snapshot;
+pub mod watermark;
 
 pub use engine::{Engine, EngineConfig};

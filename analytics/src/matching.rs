@@ -16,6 +16,7 @@
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
 //! - [`drive`]: decided fixes → traversals and fates, for files
+//! - `saved`: all tracks as bytes, for a checkpoint
 
 pub mod drive;
 mod fix;
@@ -23,6 +24,7 @@ mod ground;
 pub mod model;
 pub mod place;
 mod routes;
+mod saved;
 mod smooth;
 pub mod step;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use events::{HeadingDeg, LonLat};
 use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::cell::{Contribution, pane_start};
 use fix::{Fix, Role};
@@ -41,6 +44,7 @@ use ground::Ground;
 use model::{Scale, Scratch};
 use place::{On, Spot, Stretch};
 use routes::Routes;
+pub use saved::{SavedTracks, TracksToSave};
 use step::{Drive, Ends, Pieces};
 pub use track::TRACK_FIXES_MAX;
 use track::{Taken, Track};
@@ -113,7 +117,7 @@ pub struct Observed {
 }
 
 /// Why no drive leads from one fix to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Break {
     /// Silence longer than the gap limit.
     Gap,
@@ -144,7 +148,7 @@ impl Break {
 }
 
 /// What became of fixes and of the steps between them; each number only grows, but for corrections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchCounts {
     /// Fixes placed on a segment.
     pub placed: i64,
@@ -359,31 +363,40 @@ impl Matcher {
             }
         };
         track.place_provisionally(&mut self.world);
+        self.tell_changes(&track, first, seen.vehicle, &mut change);
+        while track.shed(&mut self.world, false).is_some() {}
+        self.tracks[place] = track;
+    }
+
+    /// Drops the vehicles whose newest fix is older than the limit before `now_ms` of event time, and tells how their
+    /// drives end: as they would when the vehicle came back after a gap.
+    pub fn forget_silent(&mut self, now_ms: i64, mut change: impl FnMut(Change)) {
+        let limit_ms = now_ms - self.world.config.forget_after_ms;
+        let is_silent = |place: u32| self.tracks[place as usize].fixes.back().is_none_or(|f| f.time_ms < limit_ms);
+        let silent = self.by_vehicle.iter().filter(|v| is_silent(*v.1)).map(|(&vehicle, &place)| (vehicle, place));
+        for (vehicle, place) in silent.collect::<Vec<_>>() {
+            let mut track = std::mem::take(&mut self.tracks[place as usize]);
+            let undecided = track.undecided();
+            self.before.clear();
+            self.before.extend(&track.fixes);
+            track.finish(&mut self.world);
+            self.tell_changes(&track, undecided, vehicle, &mut change);
+            self.by_vehicle.remove(&vehicle);
+            self.free.push(place);
+        }
+    }
+
+    /// Takes back what was told of `self.before` and tells the track as it is now, as far as the two differ; nothing
+    /// before the fix at `first` does.
+    fn tell_changes(&mut self, track: &Track, first: usize, vehicle: u64, change: &mut impl FnMut(Change)) {
         self.after.clear();
         self.after.extend(&track.fixes);
         let same = |k: &usize| self.before.get(*k).is_some_and(|b| b.same_place(&self.after[*k]));
         let from = (first..self.after.len()).find(|k| !same(k)).unwrap_or(self.after.len());
         let (before, after) = (std::mem::take(&mut self.before), std::mem::take(&mut self.after));
-        self.tell(&before, from, seen.vehicle, Sign::TakeBack, &mut change);
-        self.tell(&after, from, seen.vehicle, Sign::Add, &mut change);
+        self.tell(&before, from, vehicle, Sign::TakeBack, change);
+        self.tell(&after, from, vehicle, Sign::Add, change);
         (self.before, self.after) = (before, after);
-        while track.shed(&mut self.world, false).is_some() {}
-        self.tracks[place] = track;
-    }
-
-    /// Drops the vehicles whose newest fix is older than the limit before `now_ms` of event time.
-    pub fn forget_silent(&mut self, now_ms: i64) {
-        let limit_ms = now_ms - self.world.config.forget_after_ms;
-        let (tracks, free) = (&mut self.tracks, &mut self.free);
-        self.by_vehicle.retain(|_, &mut place| {
-            let track = &mut tracks[place as usize];
-            let kept = track.fixes.back().is_some_and(|f| f.time_ms >= limit_ms);
-            if !kept {
-                *track = Track::default();
-                free.push(place);
-            }
-            kept
-        });
     }
 
     /// The place of a vehicle's track, new if it has none.

@@ -7,6 +7,7 @@
 //! clock minute, which still takes corrections. Sums are whole numbers, so folding loses nothing but the time
 //! within the minute.
 
+mod saved;
 mod speeds;
 mod sums;
 mod visitors;

@@ -2,11 +2,12 @@
 //!
 //! A block is on disk (written and fdatasynced) before [`Spool::append`] returns; a crash at any instruction loses
 //! nothing that was returned. Files are rolled by size and age, and the oldest are deleted when all together
-//! exceed a bound. Upstream: the writer. Downstream: [`Reader`], in analytics, in this or another process.
+//! exceed a bound, unless a reader still needs them ([`mark()`]). Upstream: the writer. Downstream: [`Reader`], in analytics, in this or another process.
 
 mod error;
 mod frame;
 pub mod inspect;
+mod mark;
 mod reader;
 mod recover;
 
@@ -21,6 +22,7 @@ use crate::batch::{self, Batch};
 use crate::faults::Faults;
 pub use error::SpoolError;
 use frame::{HEAD_BYTES, Head, MAGIC};
+pub use mark::mark;
 pub use reader::{Reader, newest_from};
 use recover::{Found, scan};
 
@@ -43,13 +45,15 @@ pub struct SpoolConfig {
     pub file_bytes_max: u64,
     /// A file that is older is followed by a new one, milliseconds.
     pub file_age_ms_max: i64,
-    /// All files together; beyond it the oldest are deleted, read or not, but never the newest.
+    /// All files together; beyond it the oldest are deleted that no reader needs, but never the newest.
     pub retain_bytes: u64,
+    /// Beyond this they are deleted, read or not: a reader that is gone must not fill the disk.
+    pub held_bytes_max: u64,
 }
 
 impl Default for SpoolConfig {
     fn default() -> Self {
-        Self { file_bytes_max: 64 << 20, file_age_ms_max: 60_000, retain_bytes: 4 << 30 }
+        Self { file_bytes_max: 64 << 20, file_age_ms_max: 60_000, retain_bytes: 4 << 30, held_bytes_max: 8 << 30 }
     }
 }
 
@@ -68,6 +72,8 @@ pub struct Spool {
     /// Kept for its memory.
     frame: Vec<u8>,
     faults: Faults,
+    /// Who was most behind when the newest file was begun.
+    behind: Option<(String, BlockNumber)>,
     /// Held open for as long as we may write.
     _lock: File,
 }
@@ -116,6 +122,7 @@ impl Spool {
             broken: false,
             frame: Vec::new(),
             faults,
+            behind: mark::most_behind(dir),
             _lock: lock,
         })
     }
@@ -202,6 +209,7 @@ impl Spool {
         self.file = create_file(&self.dir, self.next, &self.faults)?;
         self.files.push_back((self.next, MAGIC.len() as u64));
         self.begun = None;
+        self.behind = mark::most_behind(&self.dir);
         Ok(())
     }
 
@@ -217,6 +225,19 @@ impl Spool {
     /// error: the block is durable all the same.
     fn retain(&mut self) {
         while self.files.len() > 1 && self.bytes() > self.config.retain_bytes {
+            let behind = self.behind.as_ref().filter(|(_, needed)| self.files[1].0 > *needed);
+            if let Some((reader, needed)) = behind {
+                if self.bytes() <= self.config.held_bytes_max {
+                    return;
+                }
+                tracing::warn!(
+                    "the spool deletes blocks that `{reader}` still needs, from {} on: it holds more than {} bytes. \
+                     Start that reader, or delete readers/{reader} in {}",
+                    needed.0,
+                    self.config.held_bytes_max,
+                    self.dir.display()
+                );
+            }
             let Some((first, _)) = self.files.pop_front() else { return };
             let path = frame::path(&self.dir, first);
             if let Err(cause) = fs::remove_file(&path) {

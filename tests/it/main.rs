@@ -9,6 +9,7 @@
 //! - [`formats`]: every count in `docs/formats.md`
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
+//! - [`restart`]: analytics killed during a replay leaves the cells of a run without
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -26,5 +27,6 @@ mod matched;
 mod pipeline;
 mod processes;
 mod recordings;
+mod restart;
 mod simulate;
 mod support;

@@ -59,6 +59,11 @@ impl Running {
         }
     }
 
+    /// Whether the program has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Waits until the program ends by itself.
     pub(crate) fn wait(mut self) -> ExitStatus {
         let what = format!("{} to end", self.name);

@@ -1,8 +1,9 @@
-//! `cargo xtask crash`: ingest is killed, starved, flooded and cut off, in the full sizes, and what it did is kept.
+//! `cargo xtask crash`: ingest is killed, starved, flooded and cut off, and analytics killed, in the full sizes, and
+//! what they did is kept.
 //!
 //! The same tests run small in `cargo test`; here the environment makes them long, and each line that they report
 //! goes into the file named on the command line, beside the commit and the machine. Upstream: `main`. Downstream:
-//! `ingest/tests/it`.
+//! `ingest/tests/it`, `tests/it/restart.rs`.
 
 use crate::command::{answer_of, cargo, run};
 use crate::failure::Failure;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The full sizes, by the variable that the tests read.
-const SIZES: [(&str, &str); 6] = [
+const SIZES: [(&str, &str); 7] = [
+    ("ARTERIAL_ANALYTICS_KILLS", "50"),
     ("ARTERIAL_KILLS", "200"),
     ("ARTERIAL_BROKER_KILLS", "50"),
     ("ARTERIAL_STORM_DEVICES", "5000"),
@@ -21,8 +23,14 @@ const SIZES: [(&str, &str); 6] = [
     ("ARTERIAL_SPOOL_MB", "2000"),
 ];
 
-/// Tests that report, in the order of the file.
-const PARTS: [&str; 4] = ["kill::", "crash::", "strain::", "hostile::an_idle"];
+/// Tests that report, in the order of the file: what cargo builds for them, and their names.
+const PARTS: [(&[&str], &str); 5] = [
+    (&["-p", "ingest"], "kill::"),
+    (&["-p", "ingest"], "crash::"),
+    (&["-p", "ingest"], "strain::"),
+    (&["-p", "ingest"], "hostile::an_idle"),
+    (&["--workspace"], "restart::analytics_killed"),
+];
 
 /// Runs everything, one test after the other, and writes the report.
 pub(crate) fn crash(root: &Path, report: Option<PathBuf>) -> Result<(), Failure> {
@@ -38,9 +46,9 @@ pub(crate) fn crash(root: &Path, report: Option<PathBuf>) -> Result<(), Failure>
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let head = format!("commit {}, {cores} cores\n", commit.as_deref().unwrap_or("unknown"));
     fs::write(&report, head).map_err(|source| Failure::io(format!("write {}", report.display()), source))?;
-    for part in PARTS {
+    for (packages, part) in PARTS {
         let mut test = cargo(root);
-        test.args(["test", "--release", "-p", "ingest", "--test", "it", "--", part, "--test-threads", "1"]);
+        test.args(["test", "--release"]).args(packages).args(["--test", "it", "--", part, "--test-threads", "1"]);
         run(test.envs(SIZES).env("ARTERIAL_CRASH_REPORT", &report))?;
     }
     say(&format!("the report is in {}", report.display()));

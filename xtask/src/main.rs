@@ -32,7 +32,8 @@ Usage: cargo xtask <command>
   run [-- ARGUMENTS]   build the page and the release binary, then run it: `cargo xtask run -- --vehicles 500`
   build                build the page (unless it is newer than its sources) and the release binary
   test [CHECK…]        run every check, or only those named, in their order; stops at the first that fails
-  crash [FILE]         kill, starve, flood and cut off ingest in the full sizes (about ten minutes); the report goes to FILE
+  crash [FILE]         kill, starve, flood and cut off ingest, and kill analytics, in the full sizes (about a quarter
+                       of an hour); the report goes to FILE
   help                 this text
 
 Checks of `test`, in order:

@@ -4,6 +4,8 @@
 //! "Detecting errors and imputing missing data for single-loop surveillance systems" (TRR 1855, 2003), as PeMS
 //! applies them. They judge a day, since most faults last for days and a single odd interval is traffic.
 
+use serde::{Deserialize, Serialize};
+
 use super::Reading;
 
 const DAY_MS: i64 = 86_400_000;
@@ -33,7 +35,7 @@ const UNOCCUPIED_FLOW_SHARE_MAX: f64 = 0.50;
 const SAME_OCCUPANCY_MAX: u32 = 50;
 
 /// What is wrong with a detector, the first rule that it breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     Good,
     /// Fewer than 60 % of the day's intervals arrived.
@@ -77,7 +79,7 @@ impl Verdict {
 }
 
 /// Counts of one service day.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Day {
     number: i64,
     samples: u32,
@@ -93,7 +95,7 @@ struct Day {
 }
 
 /// The day that runs, and the verdict of the last one that is over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Health {
     today: Option<Day>,
     verdict: Option<Verdict>,

@@ -5,6 +5,8 @@
 //! speed is known, so occupied seconds times that speed over vehicles is their mean length, loop included. Free flow
 //! are the intervals below the 60th percentile of a week's occupancies.
 
+use serde::{Deserialize, Serialize};
+
 use super::Reading;
 
 /// Effective length before it is learnt, metres: 22 ft, PeMS' own starting value.
@@ -26,21 +28,22 @@ const WEEK_MS: i64 = 7 * 86_400_000;
 const BINS: usize = 50;
 
 /// What was seen at one level of occupancy.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Bin {
     intervals: u32,
     vehicles: u32,
     covered_s: f64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "SavedWeek", into = "SavedWeek")]
 struct Week {
     number: i64,
     bins: [Bin; BINS],
 }
 
 /// Two weeks of occupancies: the one that runs, and the one before for as long as the running one has too little.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct EffectiveLength {
     running: Option<Box<Week>>,
     before: Option<Box<Week>>,
@@ -95,6 +98,31 @@ impl Week {
         }
         let metres = (vehicles >= VEHICLES_MIN).then(|| free_mps * covered_s / vehicles as f64)?;
         Some(metres.clamp(*RANGE_M.start(), *RANGE_M.end()))
+    }
+}
+
+/// A week in a checkpoint: only the bins in which something was seen, most have none.
+#[derive(Serialize, Deserialize)]
+struct SavedWeek {
+    number: i64,
+    bins: Vec<(usize, Bin)>,
+}
+
+impl From<Week> for SavedWeek {
+    fn from(week: Week) -> Self {
+        let seen = week.bins.into_iter().enumerate().filter(|(_, bin)| *bin != Bin::default());
+        Self { number: week.number, bins: seen.collect() }
+    }
+}
+
+impl From<SavedWeek> for Week {
+    fn from(saved: SavedWeek) -> Self {
+        let mut week = *Self::new(saved.number);
+        for (at, bin) in saved.bins {
+            // A bin that is not there was written by nobody.
+            week.bins.get_mut(at).into_iter().for_each(|place| *place = bin);
+        }
+        week
     }
 }
 

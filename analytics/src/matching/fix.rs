@@ -6,6 +6,7 @@
 //! a degree, and the smoothed place as half metres from the raw one.
 
 use events::{HeadingDeg, LonLat};
+use serde::{Deserialize, Serialize};
 
 use super::Break;
 use super::ground::{Ground, NONE, Point};
@@ -13,7 +14,7 @@ use super::place::{On, Spot};
 use super::smooth::Velocity;
 
 /// What became of a fix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
     /// In the model.
     Kept,
@@ -30,9 +31,10 @@ pub(crate) enum Role {
 }
 
 /// A fix with its place, 40 bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fix {
     pub(crate) time_ms: i64,
+    #[serde(with = "super::saved::place")]
     pub(crate) at: LonLat,
     pub(super) segment: u32,
     pub(super) offset_m: f32,

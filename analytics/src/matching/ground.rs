@@ -24,7 +24,7 @@ const CELL_M: f64 = 60.0;
 const CELLS_MAX: f64 = 4_194_304.0;
 
 /// A place on the plane: metres of the equator to the east and metres to the north of the network's middle.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Point {
     pub(crate) x: f32,
     pub(crate) y: f32,

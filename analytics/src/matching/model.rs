@@ -9,6 +9,7 @@
 
 use events::HeadingDeg;
 use roads::{SegmentId, SegmentIndex};
+use serde::{Deserialize, Serialize};
 
 use super::ground::{Ground, NONE, Near, Point};
 use super::routes::Routes;
@@ -56,7 +57,7 @@ const DETOUR_SLACK_M: f32 = 250.0;
 pub(crate) const START: u8 = u8::MAX;
 
 /// A place on the network that may explain a fix.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) segment: u32,
     pub(crate) offset_m: f32,
@@ -67,7 +68,8 @@ pub(crate) struct State {
 }
 
 /// The states of one fix.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(try_from = "super::saved::SavedColumn", into = "super::saved::SavedColumn")]
 pub(crate) struct Column {
     pub(crate) time_ms: i64,
     pub(crate) at: Point,
@@ -137,6 +139,13 @@ impl Column {
         column.states[0] = State { segment, offset_m, cost: 0.0, before: START };
         (column.len, column.decided) = (1, true);
         column
+    }
+
+    /// With these states; `None` when they are more than there is room for.
+    pub(super) fn of(time_ms: i64, at: Point, decided: bool, states: &[State]) -> Option<Self> {
+        let mut column = Self { decided, len: states.len() as u8, ..Self::new(time_ms, at) };
+        column.states.get_mut(..states.len())?.copy_from_slice(states);
+        Some(column)
     }
 
     pub(crate) fn states(&self) -> &[State] {

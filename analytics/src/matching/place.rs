@@ -7,6 +7,7 @@
 //! route between them, each no farther back than the one before.
 
 use roads::SegmentIndex;
+use serde::{Deserialize, Serialize};
 
 use super::ground::{Ground, Point};
 use super::model::Scale;
@@ -26,7 +27,7 @@ pub enum Spot {
 }
 
 /// A place on a segment, packed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct On {
     pub(crate) segment: u32,
     pub(crate) offset_m: f32,

@@ -12,6 +12,7 @@
 //! lags behind at every turn and stop.
 
 use events::HeadingDeg;
+use serde::{Deserialize, Serialize};
 
 use super::fix::Fix;
 use super::ground::{Ground, Point};
@@ -38,7 +39,7 @@ const SLOW_MPS: f32 = 2.5;
 const SURPRISE: f32 = 6.0;
 
 /// What is remembered of one vehicle for smoothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Filter {
     /// The smoothed place of the newest fix, and its variance per axis; infinite when there is none, as for every fix
     /// before the white error is believed.

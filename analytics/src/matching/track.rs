@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use events::LonLat;
+use serde::{Deserialize, Serialize};
 
 use super::fix::{Fix, Role};
 use super::ground::Point;
@@ -23,7 +24,7 @@ use super::{Break, World};
 pub const TRACK_FIXES_MAX: usize = 22;
 
 /// What is remembered of one vehicle.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
     pub(crate) vehicle: u64,
     pub(crate) fixes: VecDeque<Fix>,
@@ -37,6 +38,7 @@ pub(crate) struct Track {
     /// Set when older fixes were let go: the first one kept is final, and what is older than it is too late.
     pub(crate) shortened: bool,
     /// Where it began to stand off the network.
+    #[serde(with = "super::saved::since")]
     off_since: Option<(i64, LonLat)>,
     filter: Filter,
     /// Typical error of the newest smoothed place, metres; 0 before the first.
@@ -92,6 +94,14 @@ impl Track {
         self.columns.back().map(|c| c.states()[c.best()].cost)
     }
 
+    /// Gives back memory that it does not need, and takes what it will: as if it had grown up here.
+    pub(super) fn fit(&mut self, look_back_fixes: usize) {
+        self.fixes.shrink_to_fit();
+        if look_back_fixes < 16 && !self.columns.is_empty() {
+            self.columns.reserve_exact((look_back_fixes + 1).saturating_sub(self.columns.len()));
+        }
+    }
+
     /// Memory that it holds, bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.fixes.capacity() * size_of::<Fix>() + self.columns.capacity() * size_of::<Column>()
@@ -141,6 +151,10 @@ impl Track {
             self.end_drive(world, i);
         }
         self.fixes[i].start = start;
+        if start == Some(Break::Gap) {
+            // As if the vehicle had been forgotten: whether it was must not matter to a cell.
+            self.filter = Filter::default();
+        }
         if matches!(fix.role, Role::Named | Role::Junction) {
             self.decided = i + 1;
             if let Some(on) = fix.on() {
@@ -222,6 +236,11 @@ impl Track {
                 Role::Off
             }
         }
+    }
+
+    /// Ends the drive, since the vehicle is silent.
+    pub(super) fn finish(&mut self, world: &mut World) {
+        self.end_drive(world, self.fixes.len());
     }
 
     /// Decides everything before the fix at `i` and forgets the drive.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use roads::SegmentIndex;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::cell::Contribution;
 use crate::metric::window::{Window, minute_start};
@@ -47,6 +48,13 @@ pub(super) struct Speeds {
     windows: [Running; WINDOWS.len()],
 }
 
+/// Speeds in a checkpoint; the windows follow from the minutes.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedSpeeds {
+    minutes: BTreeMap<i64, Vec<(u32, u32)>>,
+    starts_ms: [Option<i64>; WINDOWS.len()],
+}
+
 /// The 15th, 50th and 85th percentile of speed, m/s.
 pub type Percentiles = [f64; 3];
 
@@ -76,6 +84,31 @@ impl Speeds {
         for window in self.windows.iter_mut().filter(|w| w.holds(minute_ms)) {
             *window.slot(key) -= cm;
         }
+    }
+
+    /// What is to be remembered.
+    pub(super) fn save(&self) -> SavedSpeeds {
+        let sorted = |minute: &FxHashMap<u32, u32>| {
+            let mut rows: Vec<_> = minute.iter().map(|(&key, &cm)| (key, cm)).collect();
+            rows.sort_unstable();
+            rows
+        };
+        SavedSpeeds {
+            minutes: self.minutes.iter().map(|(&minute_ms, minute)| (minute_ms, sorted(minute))).collect(),
+            starts_ms: self.windows.each_ref().map(|w| w.start_ms),
+        }
+    }
+
+    /// Speeds as they were saved.
+    pub(super) fn load(saved: SavedSpeeds) -> Self {
+        let minutes = saved.minutes.into_iter().map(|(minute_ms, rows)| (minute_ms, rows.into_iter().collect()));
+        let mut speeds = Self { minutes: minutes.collect(), ..Self::default() };
+        for (running, start_ms) in speeds.windows.iter_mut().zip(saved.starts_ms) {
+            let Some(start_ms) = start_ms else { continue };
+            speeds.minutes.range(start_ms..).flat_map(|m| m.1).for_each(|(&key, &cm)| *running.slot(key) += cm);
+            running.start_ms = Some(start_ms);
+        }
+        speeds
     }
 
     /// Moves the begin of every window to the clock minute in which it begins; it never goes back.

@@ -3,13 +3,15 @@
 //! Upstream: [`super::PaneStore`]. Neighbouring segments have neighbouring indices, so a page that exists is mostly
 //! used, a contribution costs two array reads instead of a search, and adding panes up runs over plain arrays.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cell::Contribution;
 
 /// Segments of one page.
 pub(super) const PAGE: usize = 16;
 
 /// The sums of one segment in one pane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sum {
     pub(super) distance_mm: i64,
     pub(super) time_ms: i64,

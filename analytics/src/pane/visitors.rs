@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use roads::SegmentIndex;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// A vehicle on a segment; [`EVERYWHERE`] for the city.
 type Visit = (u32, u64);
@@ -33,6 +34,13 @@ pub(super) struct Visitors {
     panes: BTreeMap<i64, FxHashMap<Visit, u32>>,
     newest: FxHashMap<Visit, i64>,
     windows: Vec<WindowVisitors>,
+}
+
+/// Visits in a checkpoint; newest panes and windows follow from them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedVisitors {
+    panes: BTreeMap<i64, Vec<(u32, u64, u32)>>,
+    window_starts_ms: Vec<Option<i64>>,
 }
 
 impl WindowVisitors {
@@ -71,6 +79,35 @@ impl Visitors {
     /// So many windows, which hold nothing until [`Visitors::slide`] says where they begin.
     pub(super) fn new(windows: usize) -> Self {
         Self { windows: vec![WindowVisitors::default(); windows], ..Self::default() }
+    }
+
+    /// What is to be remembered; [`EVERYWHERE`] is not, since it is the number of a vehicle's segments.
+    pub(super) fn save(&self) -> SavedVisitors {
+        let sorted = |visits: &FxHashMap<Visit, u32>| {
+            let mut rows: Vec<_> = visits.iter().filter(|v| v.0.0 != EVERYWHERE).map(|(v, n)| (v.0, v.1, *n)).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let panes = self.panes.iter().map(|(&pane_ms, visits)| (pane_ms, sorted(visits))).collect();
+        SavedVisitors { panes, window_starts_ms: self.windows.iter().map(|w| w.start_ms).collect() }
+    }
+
+    /// Visits as they were saved, for so many windows.
+    pub(super) fn load(saved: SavedVisitors, windows: usize) -> Self {
+        let mut visitors = Self::new(windows);
+        for (pane_ms, rows) in saved.panes {
+            let visits = visitors.panes.entry(pane_ms).or_default();
+            for (segment, vehicle, contributions) in rows {
+                visits.insert((segment, vehicle), contributions);
+                *visits.entry((EVERYWHERE, vehicle)).or_default() += 1;
+            }
+            // From the oldest pane to the newest, so the last one stays.
+            visitors.newest.extend(visits.keys().map(|visit| (*visit, pane_ms)));
+        }
+        for (window, start_ms) in saved.window_starts_ms.into_iter().enumerate() {
+            start_ms.into_iter().for_each(|start_ms| visitors.slide(window, start_ms));
+        }
+        visitors
     }
 
     /// Counts a contribution; `true` when the vehicle was not on the segment in this pane before.

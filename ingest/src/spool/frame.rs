@@ -34,7 +34,7 @@ pub(super) struct Head {
     pub(super) payload_bytes: u32,
     pub(super) rows: u32,
     pub(super) number: BlockNumber,
-    crc: u32,
+    pub(super) crc: u32,
 }
 
 impl Head {

@@ -19,6 +19,7 @@ pub struct Reader {
     dir: PathBuf,
     next: BlockNumber,
     current: Option<Current>,
+    checksum: Option<u32>,
 }
 
 /// The file that is being read.
@@ -37,7 +38,7 @@ impl Reader {
     /// # Errors
     /// [`SpoolError::Gone`] if retention has deleted `from`, [`SpoolError::Ahead`] if the spool ends before it.
     pub fn open(dir: &Path, from: BlockNumber) -> Result<Self, SpoolError> {
-        let mut reader = Self { dir: dir.to_owned(), next: from, current: None };
+        let mut reader = Self { dir: dir.to_owned(), next: from, current: None, checksum: None };
         reader.find()?;
         Ok(reader)
     }
@@ -55,8 +56,9 @@ impl Reader {
             }
             let Some(current) = &mut self.current else { return Ok(None) };
             match current.read(self.next)? {
-                Some((batch, bytes)) => {
-                    current.at += bytes;
+                Some((batch, head)) => {
+                    current.at += head.block_bytes();
+                    self.checksum = Some(head.crc);
                     let number = self.next;
                     self.next = number.next();
                     return Ok(Some((number, batch)));
@@ -87,6 +89,11 @@ impl Reader {
     /// The block that [`Reader::next`] gives next.
     pub fn position(&self) -> BlockNumber {
         self.next
+    }
+
+    /// Checksum of the block that was read last, by which a spool is told from another one with the same numbers.
+    pub fn checksum(&self) -> Option<u32> {
+        self.checksum
     }
 
     /// Opens the file that holds block `next` and goes there; whether there is one.
@@ -185,8 +192,8 @@ impl Current {
         Ok((sound && self.at + head.block_bytes() <= len).then_some(head))
     }
 
-    /// Block `number` and its length; `None` if nothing, or something unfinished, lies at our place.
-    fn read(&mut self, number: BlockNumber) -> Result<Option<(Batch, u64)>, SpoolError> {
+    /// Block `number` and its head; `None` if nothing, or something unfinished, lies at our place.
+    fn read(&mut self, number: BlockNumber) -> Result<Option<(Batch, Head)>, SpoolError> {
         let len = self.len()?;
         if len <= self.at + HEAD_BYTES as u64 {
             return Ok(None);
@@ -213,7 +220,7 @@ impl Current {
         }
         let batch =
             batch::decode(&payload).map_err(|cause| SpoolError::Batch { path: self.path.clone(), number, cause })?;
-        Ok(Some((batch, head.block_bytes())))
+        Ok(Some((batch, head)))
     }
 
     /// Whether all bytes were there: the writer may just be cutting what a failed attempt left.

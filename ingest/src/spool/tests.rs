@@ -186,6 +186,52 @@ fn retention_deletes_whole_oldest_files_and_says_so_to_a_slow_reader() {
 }
 
 #[test]
+fn retention_spares_what_a_reader_needs_until_the_disk_would_fill() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        SpoolConfig { file_bytes_max: 5_000, retain_bytes: 12_000, held_bytes_max: 40_000, ..SpoolConfig::default() };
+    let mut spool = Spool::open(dir.path(), config).unwrap();
+    let append = |spool: &mut Spool, blocks: std::ops::Range<u64>| {
+        for tag in blocks {
+            spool.append(&batch(tag, 4)).unwrap();
+        }
+        list(dir.path()).unwrap()[0]
+    };
+    mark(dir.path(), "analytics", BlockNumber(3)).unwrap();
+    mark(dir.path(), "archive", BlockNumber(1_000)).unwrap();
+    assert!(append(&mut spool, 0..25) <= BlockNumber(3), "block 3 lies in the first files");
+    assert!(spool.bytes() > 20_000 && spool.bytes() <= 40_000, "{}", spool.bytes());
+    mark(dir.path(), "analytics", BlockNumber(15)).unwrap();
+    let oldest = append(&mut spool, 25..32);
+    assert!(oldest > BlockNumber(3) && oldest <= BlockNumber(15), "{oldest:?}");
+    assert_eq!(read_all(&mut Reader::open(dir.path(), BlockNumber(15)).unwrap()).len(), 17);
+    // The reader is dead.
+    let oldest = append(&mut spool, 32..100);
+    assert!(oldest > BlockNumber(15) && spool.bytes() <= 40_000 + 5_000, "{oldest:?} {}", spool.bytes());
+    drop(spool);
+    fs::remove_file(dir.path().join("readers/analytics")).unwrap();
+    let mut spool = Spool::open(dir.path(), config).unwrap();
+    append(&mut spool, 100..101);
+    assert!(spool.bytes() <= 12_000, "nobody needs the rest: {}", spool.bytes());
+}
+
+#[test]
+fn a_block_is_known_by_its_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), SpoolConfig::default()).unwrap();
+    spool.append(&batch(1, 3)).unwrap();
+    spool.append(&batch(2, 3)).unwrap();
+    let checksums = |dir: &Path| {
+        let mut reader = Reader::open(dir, BlockNumber(0)).unwrap();
+        assert_eq!(reader.checksum(), None);
+        [0; 2].map(|_| reader.next().unwrap().and_then(|_| reader.checksum()).unwrap())
+    };
+    let first = checksums(dir.path());
+    assert_ne!(first[0], first[1]);
+    assert_eq!(checksums(dir.path()), first);
+}
+
+#[test]
 fn a_second_writer_and_a_strange_file_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let spool = Spool::open(dir.path(), SpoolConfig::default()).unwrap();

@@ -291,7 +291,7 @@ fn a_vehicle_takes_at_most_two_kibibytes_and_is_forgotten_after_silence() {
     }
     assert!(most <= 2_048, "most bytes of a vehicle: {most}");
     assert_eq!(matcher.vehicles(), 40);
-    matcher.forget_silent(10_000_000);
+    matcher.forget_silent(10_000_000, |_| {});
     assert_eq!((matcher.vehicles(), matcher.bytes_of(7)), (0, 0));
 }
 
