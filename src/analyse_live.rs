@@ -15,7 +15,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{listen, network};
+use crate::{listen, network, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -43,6 +43,9 @@ pub(crate) struct Args {
         allow_hyphen_values = true
     )]
     utc_offset_minutes: i32,
+    /// Which detectors belong to which phases of signals: CSV with the columns device, channel, phase, function
+    #[arg(long, env = "ARTERIAL_SIGNAL_DETECTORS", value_name = "FILE")]
+    signal_detectors: Option<PathBuf>,
     /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
@@ -62,8 +65,13 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
     let matching = MatchConfig { hexagons, ..MatchConfig::default() };
     // A file of cells has panes of one length.
-    let engine =
-        EngineConfig { matching, keep_ms, fold: args.cells.is_none(), utc_offset_s: args.utc_offset_minutes * 60 };
+    let engine = EngineConfig {
+        matching,
+        keep_ms,
+        fold: args.cells.is_none(),
+        utc_offset_s: args.utc_offset_minutes * 60,
+        wiring: args.signal_detectors.as_deref().map(signals::wiring).transpose()?.unwrap_or_default(),
+    };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;

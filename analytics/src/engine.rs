@@ -10,10 +10,11 @@ use ingest::batch::{Batch, Positions};
 use roads::Network;
 
 use crate::cell::pane_start;
-use crate::detector::{Detectors, Reading};
+use crate::detector::{Detectors, Reading, Site};
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
+use crate::signal::{CYCLES_KEPT_LIVE, Signals, Wiring};
 
 /// How far the watermark lags behind the newest event, milliseconds.
 pub const WATERMARK_LAG_MS: i64 = 30_000;
@@ -30,6 +31,9 @@ const FOLD_AFTER_MS: i64 = 6 * 60_000;
 
 /// A detector that was silent for so long is forgotten with its faults and its vehicle length, milliseconds.
 const DETECTORS_KEPT_MS: i64 = 14 * 86_400_000;
+
+/// A phase that was silent for so long is forgotten, milliseconds.
+const SIGNALS_KEPT_MS: i64 = 86_400_000;
 
 /// How far from its street a detector may be drawn, metres.
 const DETECTOR_RADIUS_M: f64 = 30.0;
@@ -48,6 +52,8 @@ pub struct EngineConfig {
     pub fold: bool,
     /// How far the city's clock is ahead of UTC, seconds: when a detector's service day begins.
     pub utc_offset_s: i32,
+    /// Which detectors belong to which phases of signals.
+    pub wiring: Wiring,
 }
 
 impl EngineConfig {
@@ -58,12 +64,13 @@ impl EngineConfig {
             keep_ms: Some(WINDOW_MS_MAX.max(CORRECTABLE_MS)),
             fold: true,
             utc_offset_s: 0,
+            wiring: Wiring::default(),
         }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0 }
+        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0, wiring: Wiring::default() }
     }
 }
 
@@ -92,6 +99,7 @@ pub struct Engine {
     newest_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
+    signals: Signals,
 }
 
 impl Engine {
@@ -107,6 +115,7 @@ impl Engine {
             newest_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
+            signals: Signals::new(config.wiring, CYCLES_KEPT_LIVE),
         }
     }
 
@@ -118,7 +127,8 @@ impl Engine {
         for row in 0..batch.detectors.start_ms.len() {
             self.detector(batch, row);
         }
-        self.counts.signals += batch.signals.time_ms.len() as u64;
+        self.counts.signals += batch.signals.len() as u64;
+        self.signals.apply(batch);
         self.forget();
     }
 
@@ -165,6 +175,11 @@ impl Engine {
         &self.detectors
     }
 
+    /// What the signals did.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
     fn position(&mut self, rows: &Positions, row: usize) {
         let time_ms = rows.time_ms[row];
         let at = LonLat::new(rows.lon_deg[row], rows.lat_deg[row]).expect("the gate let only valid places through");
@@ -195,6 +210,9 @@ impl Engine {
     fn detector(&mut self, batch: &Batch, row: usize) {
         let rows = &batch.detectors;
         self.counts.detectors += 1;
+        if self.signals.has_detector(&rows.source[row]) {
+            return;
+        }
         let reading = Reading {
             start_ms: rows.start_ms[row],
             end_ms: rows.end_ms[row],
@@ -203,11 +221,12 @@ impl Engine {
             speed_mps: rows.speed_mps[row],
         };
         let network = &self.network;
-        let free_mps = || {
+        let source = &rows.source[row];
+        let site = || {
             let at = rows.lon_deg[row].zip(rows.lat_deg[row]).and_then(|(lon, lat)| LonLat::new(lon, lat).ok());
-            free_flow_at(network, at).unwrap_or(FREE_FLOW_DEFAULT_MPS)
+            site_of(network, source, at)
         };
-        self.detectors.apply(&rows.source[row], reading, free_mps);
+        self.detectors.apply(source, reading, site);
         self.counts.detectors_left_out = self.detectors.left_out();
     }
 
@@ -223,13 +242,27 @@ impl Engine {
         if self.store.forget_before(limit_ms) {
             self.matcher.forget_silent(watermark_ms);
             self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
+            self.signals.forget_silent(watermark_ms - SIGNALS_KEPT_MS);
         }
     }
 }
 
-/// Free-flow speed of the street that a detector lies on, m/s; `None` where it lies on none.
-fn free_flow_at(network: &Network, at: Option<LonLat>) -> Option<f64> {
+/// Where a detector stands: the street nearest to it gives its free-flow speed. Which direction of a street it measures
+/// cannot be told from its place, so its segment is known only where nothing else is near, or where its name ends in
+/// `-` and the id of a segment that is.
+fn site_of(network: &Network, source: &str, at: Option<LonLat>) -> Site {
     let mut near = Vec::new();
-    network.nearest(at?, DETECTOR_RADIUS_M, &mut near);
-    near.first().map(|street| f64::from(network.segment(street.segment).free_flow_mps()))
+    if let Some(at) = at {
+        network.nearest(at, DETECTOR_RADIUS_M, &mut near);
+    }
+    let free_mps = |segment| f64::from(network.segment(segment).free_flow_mps());
+    let named = source.rsplit_once('-').and_then(|(_, id)| network.by_id(id.parse().ok()?));
+    let named = named.filter(|segment| near.iter().any(|street| street.segment == *segment));
+    let segment = match (named, &near[..]) {
+        (Some(segment), _) => Some(segment),
+        (None, [only]) => Some(only.segment),
+        (None, _) => None,
+    };
+    let nearest = segment.or(near.first().map(|street| street.segment));
+    Site { free_mps: nearest.map_or(FREE_FLOW_DEFAULT_MPS, free_mps), segment }
 }

@@ -9,6 +9,7 @@
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
 //! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
+//! - [`signal`]: controllers' changes and actuations → cycles, arrivals on green, split failures
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
@@ -27,6 +28,7 @@ pub mod matching;
 pub mod metric;
 pub mod output;
 pub mod pane;
+pub mod signal;
 pub mod snapshot;
 
 pub use engine::{Engine, EngineConfig};

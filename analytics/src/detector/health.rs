@@ -4,6 +4,8 @@
 //! "Detecting errors and imputing missing data for single-loop surveillance systems" (TRR 1855, 2003), as PeMS
 //! applies them. They judge a day, since most faults last for days and a single odd interval is traffic.
 
+use serde::{Deserialize, Serialize};
+
 use super::Reading;
 
 const DAY_MS: i64 = 86_400_000;
@@ -33,7 +35,7 @@ const UNOCCUPIED_FLOW_SHARE_MAX: f64 = 0.50;
 const SAME_OCCUPANCY_MAX: u32 = 50;
 
 /// What is wrong with a detector, the first rule that it breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     Good,
     /// Fewer than 60 % of the day's intervals arrived.
@@ -77,7 +79,7 @@ impl Verdict {
 }
 
 /// Counts of one service day.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Day {
     number: i64,
     samples: u32,
@@ -93,10 +95,12 @@ struct Day {
 }
 
 /// The day that runs, and the verdict of the last one that is over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Health {
     today: Option<Day>,
     verdict: Option<Verdict>,
+    /// Days with each verdict, days that were missed whole among them.
+    days: [u32; Verdict::ALL.len()],
 }
 
 impl Health {
@@ -108,6 +112,10 @@ impl Health {
             if let Some(over) = self.today {
                 // A day that was missed whole is a day without samples.
                 let is_next = over.number + 1 == number;
+                self.days[over.verdict() as usize] += 1;
+                let missed = u32::try_from(number - over.number - 1).unwrap_or(u32::MAX);
+                let of_missed = &mut self.days[Verdict::TooFewSamples as usize];
+                *of_missed = of_missed.saturating_add(missed);
                 self.verdict = Some(if is_next { over.verdict() } else { Verdict::TooFewSamples });
             }
             self.today = Some(Day { number, ..Day::default() });
@@ -121,6 +129,11 @@ impl Health {
     /// Of the newest day that is over; `None` on the first day.
     pub fn verdict(&self) -> Option<Verdict> {
         self.verdict
+    }
+
+    /// How many days that are over had each verdict, and the running day with what it would have now.
+    pub fn days(&self) -> ([u32; Verdict::ALL.len()], Option<Verdict>) {
+        (self.days, self.today.map(|today| today.verdict()))
     }
 }
 

@@ -19,7 +19,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_ipc::{CompressionType, MetadataVersion};
 use arrow_schema::ArrowError;
-use events::SignalState;
+use events::{Journey, SignalState};
 
 use super::{Batch, Detectors, Positions, Signals};
 
@@ -79,7 +79,7 @@ type Columns = Vec<(&'static str, ArrayRef, bool)>;
 fn positions(p: &Positions) -> Columns {
     let edge_id: StringArray = p.edge.iter().map(|edge| edge.as_ref().map(|(id, _)| id.as_str())).collect();
     let edge_pos_m: Float64Array = p.edge.iter().map(|edge| edge.as_ref().map(|(_, pos_m)| *pos_m)).collect();
-    vec![
+    let mut columns: Columns = vec![
         ("vehicle", Arc::new(UInt64Array::from(p.vehicle.clone())), false),
         ("seq", Arc::new(UInt64Array::from(p.seq.clone())), true),
         ("time_ms", Arc::new(Int64Array::from(p.time_ms.clone())), false),
@@ -90,6 +90,23 @@ fn positions(p: &Positions) -> Columns {
         ("edge_id", Arc::new(edge_id), true),
         ("edge_pos_m", Arc::new(edge_pos_m), true),
         ("received_ms", Arc::new(Int64Array::from(p.received_ms.clone())), false),
+    ];
+    if p.journey.iter().any(Option::is_some) {
+        columns.extend(journeys(p));
+    }
+    columns
+}
+
+/// The columns that a table of positions has besides when a bus is among them.
+fn journeys(p: &Positions) -> Columns {
+    let column = |of: fn(&Journey) -> &str| {
+        let texts = p.journey.iter().map(|journey| journey.as_deref().map(of));
+        Arc::new(texts.collect::<StringArray>()) as ArrayRef
+    };
+    vec![
+        ("route", column(|journey| &journey.route), true),
+        ("direction", column(|journey| &journey.direction), true),
+        ("next_stop", column(|journey| &journey.next_stop), true),
     ]
 }
 
@@ -136,7 +153,8 @@ fn table(table: &'static str, columns: Option<Columns>, out: &mut Vec<u8>) -> Re
         let behind_schema = writer.get_ref().len();
         writer.write(&rows).and_then(|()| writer.finish()).map_err(arrow)?;
         drop(writer);
-        if rows.num_rows() < BARE_ROWS {
+        // A reader of a bare table takes it to have the columns that every one has.
+        if rows.num_rows() < BARE_ROWS && rows.column_by_name("route").is_none() {
             out.drain(start + 4..behind_schema);
             mark = BARE;
         }
@@ -190,6 +208,18 @@ fn read_positions(rows: &Rows<'_>, out: &mut Positions) -> Result<(), BatchError
     let pos_m = rows.numbers::<Float64Type>("edge_pos_m")?;
     out.edge.extend(rows.texts("edge_id")?.iter().zip(pos_m).map(|(id, pos_m)| Some((id?.to_owned(), pos_m?))));
     out.received_ms.extend_from_slice(rows.numbers::<Int64Type>("received_ms")?.values());
+    if rows.rows.column_by_name("route").is_none() {
+        // No bus among them, or a block from before there were journeys.
+        out.journey.resize(out.time_ms.len(), None);
+        return Ok(());
+    }
+    let texts = rows.texts("route")?.iter().zip(rows.texts("direction")?).zip(rows.texts("next_stop")?);
+    out.journey.extend(texts.map(|((route, direction), next_stop)| {
+        let text = |said: Option<&str>| said.unwrap_or_default().to_owned();
+        route.map(|route| {
+            Box::new(Journey { route: route.to_owned(), direction: text(direction), next_stop: text(next_stop) })
+        })
+    }));
     Ok(())
 }
 
@@ -257,6 +287,7 @@ mod tests {
                 speed_mps: vec![None, Some(13.9)],
                 heading_deg: vec![Some(359.5), None],
                 edge: vec![Some(("Straße ü".to_owned(), 1.25)), None],
+                journey: vec![None; 2],
                 received_ms: vec![1_500, 2_500],
             },
             detectors: Detectors {
@@ -282,6 +313,11 @@ mod tests {
         }
     }
 
+    fn with_a_bus(mut batch: Batch) -> Batch {
+        batch.positions.journey[1] = Journey::new("550".into(), String::new(), "H1234".into()).unwrap();
+        batch
+    }
+
     #[test]
     fn batches_round_trip_also_with_empty_tables() {
         let full = sample();
@@ -289,6 +325,7 @@ mod tests {
             full.clone(),
             Batch::default(),
             Batch { positions: Positions::default(), ..full.clone() },
+            with_a_bus(full.clone()),
             Batch { detectors: Detectors::default(), signals: Signals::default(), ..full.clone() },
         ] {
             let mut bytes = vec![0xEE];

@@ -17,7 +17,9 @@ fn feed_of(time: Option<u64>, entities: &[Entity]) -> Vec<u8> {
 fn bus(id: &str, lat: f32, lon: f32, time: Option<u64>) -> Entity {
     let place = Place { latitude: Some(lat), longitude: Some(lon), bearing: Some(90.0), speed: Some(7.5) };
     let descriptor = Descriptor { id: Some(id.to_owned()), label: Some("17".to_owned()) };
-    let vehicle = Vehicle { position: Some(place), timestamp: time, descriptor: Some(descriptor) };
+    let trip = Trip { route_id: Some("550".into()), direction_id: Some(1) };
+    let (trip, stop_id) = (Some(trip), Some("H1234".into()));
+    let vehicle = Vehicle { trip, position: Some(place), timestamp: time, stop_id, descriptor: Some(descriptor) };
     Entity { id: Some("e1".to_owned()), is_deleted: None, vehicle: Some(vehicle) }
 }
 
