@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Which detectors belong to which phases of signals: CSV with the columns device, channel, phase, function
     #[arg(long, env = "ARTERIAL_SIGNAL_DETECTORS", value_name = "FILE")]
     signal_detectors: Option<PathBuf>,
+    /// Scheduled headways of bus lines: CSV with the columns route,direction,headway_s
+    #[arg(long, env = "ARTERIAL_BUS_HEADWAYS", value_name = "FILE")]
+    bus_headways: Option<PathBuf>,
     /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
@@ -70,6 +73,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         keep_ms,
         fold: args.cells.is_none(),
         utc_offset_s: args.utc_offset_minutes * 60,
+        schedule: args.bus_headways.as_deref().map(signals::schedule).transpose()?.unwrap_or_default(),
         wiring: args.signal_detectors.as_deref().map(signals::wiring).transpose()?.unwrap_or_default(),
     };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };

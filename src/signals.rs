@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use analytics::bus::Schedule;
 use analytics::signal::{Cycle, Figures, Signals, Wiring, bins};
 use anyhow::{Context, bail};
 use events::{Event, TimeMs};
@@ -54,6 +55,12 @@ const BATCH_ROWS: usize = 50_000;
 pub(crate) fn wiring(path: &Path) -> anyhow::Result<Wiring> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Wiring::parse(&text).with_context(|| format!("{}", path.display()))
+}
+
+/// Reads a file of scheduled headways.
+pub(crate) fn schedule(path: &Path) -> anyhow::Result<Schedule> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Schedule::parse(&text).with_context(|| format!("{}", path.display()))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

@@ -18,7 +18,7 @@ mod oddity;
 mod unit;
 mod usual;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub const DETECTORS_MAX: usize = 20_000;
 
 /// Most alarms of a detector that are remembered; the oldest are forgotten.
 const ALARMS_MAX: usize = 32;
+
+/// Newest intervals of a detector that are remembered, for windows of some minutes.
+const RECENT_MAX: usize = 12;
 
 /// A shorter interval is the passage of one vehicle, as signal controllers log it, and no statistic, milliseconds.
 const INTERVAL_MS_MIN: i64 = 5_000;
@@ -99,6 +102,16 @@ pub struct Alarm {
     pub to_ms: i64,
 }
 
+/// What passed a detector in a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Passed {
+    pub count: u32,
+    /// Time that its intervals cover, seconds.
+    pub seconds: f64,
+    /// From occupancy where the effective length is learnt, else from measured speeds, weighted harmonically.
+    pub space_mean_speed_mps: Option<f64>,
+}
+
 /// State of one detector.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Detector {
@@ -114,6 +127,8 @@ struct Detector {
     is_unusual: bool,
     alarms: Vec<Alarm>,
     odd: Oddities,
+    /// The newest intervals as they are believed, oldest first; see [`RECENT_MAX`].
+    recent: VecDeque<Reading>,
 }
 
 /// All detectors, by name.
@@ -179,6 +194,16 @@ impl Detectors {
         fresh.map(|(name, d)| (name.clone(), d.figures())).collect()
     }
 
+    /// What passed, in the intervals between two moments, the detectors whose segment is known and that broke no rule on
+    /// their last day.
+    pub fn passed(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = (&str, SegmentIndex, Passed)> {
+        self.by_name.iter().filter_map(move |(name, d)| {
+            let is_sound = d.health.verdict().is_none_or(|verdict| verdict == Verdict::Good);
+            let segment = d.segment.filter(|_| is_sound)?;
+            Some((name.as_str(), SegmentIndex(segment), d.passed(from_ms, to_ms)?))
+        })
+    }
+
     /// All that is known of each detector.
     pub fn histories(&self) -> impl Iterator<Item = (&str, History)> {
         self.by_name.iter().map(|(name, d)| {
@@ -228,6 +253,7 @@ impl Detector {
             is_unusual: false,
             alarms: Vec::new(),
             odd: Oddities::default(),
+            recent: VecDeque::new(),
         }
     }
 
@@ -240,6 +266,10 @@ impl Detector {
         reading.occupancy = reading.occupancy.filter(|_| !self.units.is_occupancy_doubtful);
         if self.newest.end_ms <= reading.end_ms {
             self.newest = reading;
+            self.recent.push_back(reading);
+            if self.recent.len() > RECENT_MAX {
+                self.recent.pop_front();
+            }
             self.is_unusual = self.watch(&reading, utc_offset_ms);
         }
         self.length.apply(&reading);
@@ -268,6 +298,26 @@ impl Detector {
             }
         }
         true
+    }
+
+    /// What passed in the intervals between two moments; `None` where there is none, or nobody was counted.
+    fn passed(&self, from_ms: i64, to_ms: i64) -> Option<Passed> {
+        let length = self.length.learnt(self.free_mps);
+        let (mut count, mut seconds, mut paces_s_per_m, mut paced) = (0, 0.0, 0.0, 0);
+        for r in self.recent.iter().filter(|r| from_ms <= r.start_ms && r.end_ms <= to_ms) {
+            let Some(n) = r.count else { continue };
+            (count, seconds) = (count + n, seconds + r.seconds());
+            let from_occupancy = r.occupancy.filter(|share| *share > 0.0 && length.is_learnt && length.is_plausible);
+            // Time over way of all vehicles together: sums, so that an interval counts by who passed in it.
+            let paces = match (from_occupancy, r.speed_mps) {
+                (Some(share), _) => f64::from(share) * r.seconds() / length.metres,
+                (None, Some(mps)) if mps > 0.0 => f64::from(n) / f64::from(mps),
+                (None, _) => continue,
+            };
+            (paces_s_per_m, paced) = (paces_s_per_m + paces, paced + n);
+        }
+        let space_mean_speed_mps = (paced > 0 && paces_s_per_m > 0.0).then(|| f64::from(paced) / paces_s_per_m);
+        (seconds > 0.0).then_some(Passed { count, seconds, space_mean_speed_mps })
     }
 
     fn figures(&self) -> Figures {

@@ -9,6 +9,7 @@ use events::{HeadingDeg, LonLat};
 use ingest::batch::{Batch, Positions};
 use roads::Network;
 
+use crate::bus::{Buses, Schedule};
 use crate::cell::pane_start;
 use crate::detector::{Detectors, Reading, Site};
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
@@ -35,6 +36,9 @@ const DETECTORS_KEPT_MS: i64 = 14 * 86_400_000;
 /// A phase that was silent for so long is forgotten, milliseconds.
 const SIGNALS_KEPT_MS: i64 = 86_400_000;
 
+/// A bus that was silent, and a passage that is past, for so long is forgotten, milliseconds.
+const BUSES_KEPT_MS: i64 = 6 * 3_600_000;
+
 /// How far from its street a detector may be drawn, metres.
 const DETECTOR_RADIUS_M: f64 = 30.0;
 
@@ -54,6 +58,8 @@ pub struct EngineConfig {
     pub utc_offset_s: i32,
     /// Which detectors belong to which phases of signals.
     pub wiring: Wiring,
+    /// Scheduled headways of bus lines.
+    pub schedule: Schedule,
 }
 
 impl EngineConfig {
@@ -65,12 +71,20 @@ impl EngineConfig {
             fold: true,
             utc_offset_s: 0,
             wiring: Wiring::default(),
+            schedule: Schedule::default(),
         }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0, wiring: Wiring::default() }
+        Self {
+            matching,
+            keep_ms: None,
+            fold: false,
+            utc_offset_s: 0,
+            wiring: Wiring::default(),
+            schedule: Schedule::default(),
+        }
     }
 }
 
@@ -97,9 +111,11 @@ pub struct Engine {
     fold: bool,
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
+    newest_any_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
     signals: Signals,
+    buses: Buses,
 }
 
 impl Engine {
@@ -113,9 +129,11 @@ impl Engine {
             fold: config.fold,
             oldest_ms: None,
             newest_ms: None,
+            newest_any_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
             signals: Signals::new(config.wiring, CYCLES_KEPT_LIVE),
+            buses: Buses::new(config.schedule),
         }
     }
 
@@ -127,6 +145,8 @@ impl Engine {
         for row in 0..batch.detectors.start_ms.len() {
             self.detector(batch, row);
         }
+        let newest = [&batch.positions.time_ms, &batch.detectors.end_ms, &batch.signals.time_ms];
+        self.newest_any_ms = newest.into_iter().flatten().copied().chain(self.newest_any_ms).max();
         self.counts.signals += batch.signals.len() as u64;
         self.signals.apply(batch);
         self.forget();
@@ -175,6 +195,16 @@ impl Engine {
         &self.detectors
     }
 
+    /// What the buses did.
+    pub fn buses(&self) -> &Buses {
+        &self.buses
+    }
+
+    /// Newest moment of anything: of detectors and signals too, which may be all that a city has.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.newest_any_ms
+    }
+
     /// What the signals did.
     pub fn signals(&self) -> &Signals {
         &self.signals
@@ -189,6 +219,9 @@ impl Engine {
         }
         self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
         self.newest_ms = Some(self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms)));
+        if let Some(journey) = &rows.journey[row] {
+            self.buses.observe(rows.vehicle[row], time_ms, journey);
+        }
         let seen = Observed {
             vehicle: rows.vehicle[row],
             time_ms,
@@ -243,6 +276,7 @@ impl Engine {
             self.matcher.forget_silent(watermark_ms);
             self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
             self.signals.forget_silent(watermark_ms - SIGNALS_KEPT_MS);
+            self.buses.forget_silent(watermark_ms - BUSES_KEPT_MS);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Upstream: `ingest::spool`. Downstream: [`crate::export`] and [`crate::http`] watch what is published here.
 //! The clock says how old a figure is and when to stop publishing; it decides no metric.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,11 +14,11 @@ use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::detector::Figures;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
 use crate::metric::window::Window;
+use crate::roadside::Roadside;
 use crate::snapshot::Snapshot;
 
 /// Time between two ticks of the wall clock.
@@ -27,10 +26,6 @@ pub const TICK: Duration = Duration::from_secs(1);
 
 /// Nothing is published any more when nothing arrived for so long: the last figures are not those of now.
 const STALE_AFTER: Duration = Duration::from_secs(60);
-
-/// A detector's newest interval is published for so long behind the watermark, milliseconds: three intervals of the
-/// longest usual length.
-const DETECTOR_FRESH_MS: i64 = 15 * 60_000;
 
 /// Pause before looking at the spool again when it had nothing new.
 const IDLE: Duration = Duration::from_millis(50);
@@ -65,7 +60,8 @@ pub struct Health {
 pub struct Published {
     /// One a window, in the order of [`Window::ALL`]; empty before the first tick.
     pub windows: Vec<Arc<Snapshot>>,
-    pub detectors: Arc<BTreeMap<String, Figures>>,
+    /// Signals, buses and detectors.
+    pub roadside: Arc<Roadside>,
     pub health: Health,
     /// Why nothing more is read, when the spool cannot be read.
     pub fault: Option<String>,
@@ -199,9 +195,9 @@ impl Tail {
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
-        let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
-        let detectors = Arc::new(if stale { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
-        self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
+        let five_minutes = windows.iter().find(|snapshot| snapshot.window == Window::FiveMinutes);
+        let roadside = Arc::new(Roadside::of(engine, five_minutes.map(AsRef::as_ref), stale));
+        self.publish.send_replace(Arc::new(Published { windows, roadside, health: self.health, fault }));
     }
 }
 

@@ -152,10 +152,19 @@ impl Stretch<'_> {
             unknown: 0,
             delay_ms: 0,
             arrivals: Vec::new(),
-            split: green_ms.zip(yellow_ms).and_then(|(green_ms, yellow_ms)| self.split(green_ms, yellow_ms)),
+            split: self.last_green().and_then(|(green_ms, yellow_ms)| self.split(green_ms, yellow_ms)),
         };
         self.arrive(&mut cycle);
         cycle
+    }
+
+    /// The last green and its yellow. A log that misses a red has two greens in a stretch, and the last is still known.
+    fn last_green(&self) -> Option<(i64, i64)> {
+        let at = self.changes.iter().rposition(|c| c.shown == Shown::Green)?;
+        match self.changes[at + 1..] {
+            [Change { time_ms, shown: Shown::Yellow }] => Some((self.changes[at].time_ms, time_ms)),
+            _ => None,
+        }
     }
 
     fn green_time_ms(&self) -> i64 {
