@@ -259,7 +259,11 @@ impl Detector {
 
     fn apply(&mut self, said: Reading, utc_offset_ms: i64) {
         // Units are watched, and health is judged, by what is said; everything else by what is believed.
+        let was_doubtful = self.units.is_speed_doubtful;
         self.units.apply(&said, utc_offset_ms, &mut self.odd);
+        if self.units.is_speed_doubtful && !was_doubtful {
+            self.length.forget_speeds();
+        }
         self.health.apply(&said, utc_offset_ms);
         let mut reading = self.odd.judge(said);
         reading.speed_mps = reading.speed_mps.filter(|_| !self.units.is_speed_doubtful);

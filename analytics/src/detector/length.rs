@@ -91,6 +91,13 @@ impl EffectiveLength {
         }
     }
 
+    /// Lets go of the speeds that the loop measured this week: they were in another unit.
+    pub(super) fn forget_speeds(&mut self) {
+        for bin in self.running.iter_mut().flat_map(|week| &mut week.bins) {
+            (bin.timed, bin.covered_m) = (0, 0.0);
+        }
+    }
+
     /// The length where free traffic drives at `free_mps`, unless the loop measures that itself.
     pub(super) fn learnt(&self, free_mps: f64) -> Length {
         let weeks = [&self.running, &self.before];

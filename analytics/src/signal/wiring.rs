@@ -33,6 +33,8 @@ pub struct Wired {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wiring {
     by_source: BTreeMap<String, Vec<Wired>>,
+    /// Whether a phase has advance detectors, and whether it has presence detectors.
+    by_phase: BTreeMap<(String, u16), (bool, bool)>,
 }
 
 /// What is wrong with a wiring.
@@ -97,6 +99,9 @@ impl Wiring {
                 phase: fields[phase].parse().map_err(wrong_phase)?,
                 function: Function::parse(fields[function]).ok_or_else(wrong_function)?,
             };
+            let has = wiring.by_phase.entry((wired.signal.clone(), wired.phase)).or_default();
+            has.0 |= wired.function == Function::Advance;
+            has.1 |= wired.function == Function::Presence;
             wiring.by_source.entry(format!("{}.{}", fields[device], fields[channel])).or_default().push(wired);
         }
         Ok(wiring)
@@ -109,8 +114,7 @@ impl Wiring {
 
     /// Whether a phase has advance detectors, and whether it has presence detectors.
     pub fn functions(&self, signal: &str, phase: u16) -> (bool, bool) {
-        let of_phase = || self.by_source.values().flatten().filter(|w| w.signal == signal && w.phase == phase);
-        (of_phase().any(|w| w.function == Function::Advance), of_phase().any(|w| w.function == Function::Presence))
+        self.by_phase.get(&(signal.to_owned(), phase)).copied().unwrap_or_default()
     }
 
     /// Whether nothing is wired.
