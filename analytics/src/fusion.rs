@@ -2,12 +2,12 @@
 //!
 //! Upstream: [`crate::snapshot`] (what probes say, small groups hidden), [`crate::detector`]. Downstream: the API.
 //!
-//! Rule: space-mean speeds are weighted by the inverse of their variances, which is the best linear estimate of two
-//! independent ones. Flow is the loop's, since a loop counts everybody and probes are some. A speed from n vehicles
-//! whose speeds have the coefficient of variation c has the variance (c v)² / n; a loop sees a point of a segment and not
-//! its length, which no number of vehicles heals: that share of the speed is added. The three shares were measured on the
-//! simulator (`docs/accuracy-detectors.md`), where segments have signals at their ends. A loop that broke a rule of health on
-//! its last day is left out; so is one whose segment is not known beyond doubt.
+//! Rule: logarithms of the two space-mean speeds are weighted by the inverse of their variances, which is the best linear
+//! estimate of two independent ones; logarithms, since errors of speeds are factors. Flow is the loop's: a loop counts
+//! everybody, and probes are some. The logarithm of a speed from n vehicles has the variance c² / n; a loop sees a point of
+//! a segment and not its length, which no number of vehicles heals: that variance is added. The shares c were measured on
+//! the simulator (`docs/accuracy-detectors.md`), where segments have signals at their ends; on a freeway a loop says more.
+//! A loop that broke a rule of health on its last day is left out; so is one whose segment is not known beyond doubt.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ use crate::detector::{Detectors, Passed};
 use crate::metric::traffic::SegmentMetrics;
 use crate::metric::window::Span;
 
-/// Coefficient of variation of a vehicle's speed over a segment, among the vehicles of some minutes.
-const PROBE_VARIATION: f64 = 0.45;
+/// Standard deviation of the logarithm of one vehicle's speed over a segment, among the vehicles of some minutes.
+const PROBE_VARIATION: f64 = 0.7;
 
-/// Coefficient of variation of speed among the vehicles that pass a loop.
+/// The same among the vehicles that pass a loop.
 const LOOP_VARIATION: f64 = 0.25;
 
-/// By how much, as a share, the speed at a loop is off that of its segment, however many pass.
-const LOOP_PLACE: f64 = 0.35;
+/// The same of the speed at a loop against that of its segment, however many pass.
+const LOOP_PLACE: f64 = 1.0;
 
 /// One input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -59,26 +59,26 @@ pub fn fuse(probes: &SegmentMetrics, detectors: &Detectors, span: Span) -> Vec<F
     let fused = both.filter_map(|(row, segment, (names, passed))| {
         let (speed_mps, vehicles) = (probes.speed_mps[row], probes.vehicles[row]);
         let loop_mps = passed.space_mean_speed_mps?;
-        let probe_var = (PROBE_VARIATION * speed_mps).powi(2) / vehicles.max(1) as f64;
-        let loop_var =
-            (LOOP_VARIATION * loop_mps).powi(2) / f64::from(passed.count.max(1)) + (LOOP_PLACE * loop_mps).powi(2);
+        let probe_var = PROBE_VARIATION.powi(2) / vehicles.max(1) as f64;
+        let loop_var = LOOP_VARIATION.powi(2) / f64::from(passed.count.max(1)) + LOOP_PLACE.powi(2);
         if speed_mps <= 0.0 || loop_mps <= 0.0 {
             // One of them says that nobody moves: no variance follows from that.
             return None;
         }
         let weight = loop_var / (probe_var + loop_var);
+        let fused_mps = (weight * speed_mps.ln() + (1.0 - weight) * loop_mps.ln()).exp();
         Some(Fused {
             segment: segment.0,
-            probes: Input { speed_mps, vehicles, standard_error_mps: probe_var.sqrt(), weight },
+            probes: Input { speed_mps, vehicles, standard_error_mps: speed_mps * probe_var.sqrt(), weight },
             loops: Input {
                 speed_mps: loop_mps,
                 vehicles: u64::from(passed.count),
-                standard_error_mps: loop_var.sqrt(),
+                standard_error_mps: loop_mps * loop_var.sqrt(),
                 weight: 1.0 - weight,
             },
             detectors: names.clone(),
-            speed_mps: weight * speed_mps + (1.0 - weight) * loop_mps,
-            standard_error_mps: (probe_var * loop_var / (probe_var + loop_var)).sqrt(),
+            speed_mps: fused_mps,
+            standard_error_mps: fused_mps * (probe_var * loop_var / (probe_var + loop_var)).sqrt(),
             flow_veh_per_h: f64::from(passed.count) / passed.seconds * 3_600.0,
         })
     });
@@ -136,8 +136,10 @@ mod tests {
         for fused in [&few, &many] {
             assert!((10.0..14.0).contains(&fused.speed_mps), "{fused:?}");
             assert!((fused.probes.weight + fused.loops.weight - 1.0).abs() < 1e-12);
-            let least = fused.probes.standard_error_mps.min(fused.loops.standard_error_mps);
-            assert!(fused.standard_error_mps < least, "{fused:?}");
+            let share = |mps: f64, error_mps: f64| error_mps / mps;
+            let least = share(fused.probes.speed_mps, fused.probes.standard_error_mps)
+                .min(share(fused.loops.speed_mps, fused.loops.standard_error_mps));
+            assert!(share(fused.speed_mps, fused.standard_error_mps) < least, "{fused:?}");
         }
         assert!(many.probes.weight > few.probes.weight && many.speed_mps < few.speed_mps);
         assert_eq!(few.flow_veh_per_h, 1_200.0, "the loop's, not the probes'");

@@ -65,6 +65,8 @@ fn a_fused_speed_is_nearer_to_the_truth_than_either_input() {
     }
     let (mut probes, mut loops, mut fused) = (Errors::default(), Errors::default(), Errors::default());
     let mut within = 0;
+    // Probes and fused where enough vehicles report to be published.
+    let mut published = (Vec::new(), Vec::new());
     for (span, f) in &said {
         let panes = (span.start_ms..span.panes_end_ms()).step_by(10_000);
         let sum =
@@ -79,9 +81,16 @@ fn a_fused_speed_is_nearer_to_the_truth_than_either_input() {
             // Of the logarithm: twice too fast and half too fast are equally wrong.
             errors.0.push((mps / true_mps).ln());
         }
-        within += u32::from((f.speed_mps - true_mps).abs() <= 2.0 * f.standard_error_mps);
+        let share = f.standard_error_mps / f.speed_mps;
+        within += u32::from((f.speed_mps / true_mps).ln().abs() <= 2.0 * share);
+        if f.probes.vehicles >= 3 {
+            published.0.push((f.probes.speed_mps / true_mps).ln());
+            published.1.push((f.speed_mps / true_mps).ln());
+        }
     }
     let n = probes.0.len();
+    let bias = |errors: &Errors| errors.0.iter().sum::<f64>() / n as f64;
+    println!("means: probes {:.3}, loops {:.3}, fused {:.3}", bias(&probes), bias(&loops), bias(&fused));
     println!(
         "{n} segments of 5 min: root mean square of ln(said / true): probes {:.3}, loops {:.3}, fused {:.3}; \
          {within} within two standard errors",
@@ -98,6 +107,8 @@ fn a_fused_speed_is_nearer_to_the_truth_than_either_input() {
             .collect();
         println!("  {vehicles} probes: n {}, rms {:.3}", of.len(), Errors(of).rms());
     }
+    let (few, both) = (Errors(published.0), Errors(published.1));
+    println!("  3 probes and more: n {}, probes {:.3}, fused {:.3}", few.0.len(), few.rms(), both.rms());
     assert!(n > 100, "{n}");
     assert!(fused.rms() < probes.rms() && fused.rms() < loops.rms());
     assert!(within * 10 >= n as u32 * 8, "{within} of {n}");
