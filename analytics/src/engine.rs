@@ -111,7 +111,7 @@ pub struct Engine {
     fold: bool,
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
-    newest_any_ms: Option<i64>,
+    newest_of_all_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
     signals: Signals,
@@ -129,7 +129,7 @@ impl Engine {
             fold: config.fold,
             oldest_ms: None,
             newest_ms: None,
-            newest_any_ms: None,
+            newest_of_all_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
             signals: Signals::new(config.wiring, CYCLES_KEPT_LIVE),
@@ -146,7 +146,7 @@ impl Engine {
             self.detector(batch, row);
         }
         let newest = [&batch.positions.time_ms, &batch.detectors.end_ms, &batch.signals.time_ms];
-        self.newest_any_ms = newest.into_iter().flatten().copied().chain(self.newest_any_ms).max();
+        self.newest_of_all_ms = newest.into_iter().flatten().copied().chain(self.newest_of_all_ms).max();
         self.counts.signals += batch.signals.len() as u64;
         self.signals.apply(batch);
         self.forget();
@@ -201,8 +201,8 @@ impl Engine {
     }
 
     /// Newest moment of anything: of detectors and signals too, which may be all that a city has.
-    pub fn newest_ms(&self) -> Option<i64> {
-        self.newest_any_ms
+    pub fn newest_of_all_ms(&self) -> Option<i64> {
+        self.newest_of_all_ms
     }
 
     /// What the signals did.

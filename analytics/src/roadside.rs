@@ -61,7 +61,7 @@ impl Roadside {
             oddities: engine.detectors().oddities(),
             ..Self::default()
         };
-        let Some(newest_ms) = engine.newest_ms().filter(|_| !stale) else { return counts };
+        let Some(newest_ms) = engine.newest_of_all_ms().filter(|_| !stale) else { return counts };
         let mut phases = engine.signals().figures(newest_ms - SIGNAL_WINDOW_MS);
         let phases_left_out = phases.len().saturating_sub(PUBLISHED_MAX);
         let mut lines = engine.buses().figures(newest_ms - BUS_WINDOW_MS, K_LIVE as usize);

@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use crate::support::{arterial, recordings, run};
 
+/// Arrivals, arrivals on green, split failures.
+type Quarter = (u32, u32, u32);
+
 /// Arrivals, arrivals on green and split failures of device 1136 by phase and quarter hour from 12:00, as the package
 /// atspm 2.6.1 has them with its own configuration of detectors (`bench/signals/compare.py` computes them anew).
-const OREGON: [(u16, [(u32, u32, u32); 8]); 4] = [
+const OREGON: [(u16, [Quarter; 8]); 4] = [
     (2, [(80, 69, 0), (94, 70, 0), (96, 71, 0), (94, 76, 0), (96, 71, 0), (88, 68, 0), (68, 47, 0), (86, 72, 0)]),
     (5, [(47, 12, 0), (39, 7, 0), (45, 11, 0), (40, 6, 0), (47, 12, 0), (53, 9, 0), (54, 16, 0), (47, 13, 0)]),
     (
