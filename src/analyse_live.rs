@@ -16,7 +16,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{listen, network};
+use crate::{listen, network, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -57,6 +57,12 @@ pub(crate) struct Args {
     /// … or so many blocks
     #[arg(long, env = "ARTERIAL_CHECKPOINT_BLOCKS", value_name = "BLOCKS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_blocks: u32,
+    /// Which detectors belong to which phases of signals: CSV with the columns device, channel, phase, function
+    #[arg(long, env = "ARTERIAL_SIGNAL_DETECTORS", value_name = "FILE")]
+    signal_detectors: Option<PathBuf>,
+    /// Scheduled headways of bus lines: CSV with the columns route,direction,headway_s
+    #[arg(long, env = "ARTERIAL_BUS_HEADWAYS", value_name = "FILE")]
+    bus_headways: Option<PathBuf>,
     /// Write the cells that are kept to this file (.csv or .parquet) at the end. They are of single vehicles too: for
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
@@ -82,6 +88,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         lateness_ms: Some(i64::from(args.lateness_seconds) * 1_000),
         fold: args.cells.is_none(),
         utc_offset_s: args.utc_offset_minutes * 60,
+        schedule: args.bus_headways.as_deref().map(signals::schedule).transpose()?.unwrap_or_default(),
+        wiring: args.signal_detectors.as_deref().map(signals::wiring).transpose()?.unwrap_or_default(),
     };
     let checkpoint = CheckpointConfig {
         dir: args.checkpoint_dir.unwrap_or_else(|| checkpoint_dir(&args.data)),

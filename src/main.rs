@@ -11,6 +11,8 @@
 //! | `arterial analytics` | [`analyse_live`] | the spool | metrics, API, dashboard |
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
+//! | `arterial signals` | [`signals`] | logs of signal controllers | cycles, arrivals on green, split failures |
+//! | `arterial detectors` | [`detectors`] | recordings of loops | health, holes, oddities, unusual hours |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -23,6 +25,7 @@ mod broker;
 mod city;
 mod credentials;
 mod dead_letters;
+mod detectors;
 mod door;
 mod health;
 mod input;
@@ -31,6 +34,7 @@ mod match_paths;
 mod network;
 mod progress;
 mod replay;
+mod signals;
 mod simulate;
 mod spool;
 mod take_in;
@@ -68,6 +72,10 @@ enum Command {
     Analyze(analyze::Args),
     /// Find the streets that vehicles drove, from their positions
     Match(match_paths::Args),
+    /// Turn logs of signal controllers into cycles, arrivals on green, split failures and delay
+    Signals(signals::Args),
+    /// Judge recordings of loops: health by day, holes, oddities, unusual hours
+    Detectors(detectors::Args),
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
@@ -111,6 +119,8 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
+        Some(Command::Signals(args)) => signals::run(&args),
+        Some(Command::Detectors(args)) => detectors::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),

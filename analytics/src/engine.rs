@@ -16,13 +16,15 @@ use roads::Network;
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
+use crate::bus::{Buses, Schedule};
 use crate::cell::{PANE_MS, pane_start};
-use crate::detector::{Detectors, Reading, Taken};
+use crate::detector::{Detectors, Reading, Site, Taken};
 use crate::fate::{ByFate, SourceClass};
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 use crate::revision::{CORRECTABLE_MS, PaneState, Revisions};
+use crate::signal::{CYCLES_KEPT_LIVE, Signals, Wiring};
 use crate::watermark::{Arrival, Watermarks};
 
 /// How far behind the watermark of its class a position may be and still count, milliseconds, unless another bound is
@@ -38,6 +40,12 @@ const FOLD_AFTER_MS: i64 = 6 * 60_000;
 
 /// A detector that was silent for so long is forgotten with its faults and its vehicle length, milliseconds.
 const DETECTORS_KEPT_MS: i64 = 14 * 86_400_000;
+
+/// A phase that was silent for so long is forgotten, milliseconds.
+const SIGNALS_KEPT_MS: i64 = 86_400_000;
+
+/// A bus that was silent, and a passage that is past, for so long is forgotten, milliseconds.
+const BUSES_KEPT_MS: i64 = 6 * 3_600_000;
 
 /// How far from its street a detector may be drawn, metres.
 const DETECTOR_RADIUS_M: f64 = 30.0;
@@ -59,6 +67,10 @@ pub struct EngineConfig {
     pub fold: bool,
     /// How far the city's clock is ahead of UTC, seconds: when a detector's service day begins.
     pub utc_offset_s: i32,
+    /// Which detectors belong to which phases of signals.
+    pub wiring: Wiring,
+    /// Scheduled headways of bus lines.
+    pub schedule: Schedule,
 }
 
 impl EngineConfig {
@@ -70,12 +82,22 @@ impl EngineConfig {
             lateness_ms: Some(LATENESS_MS),
             fold: true,
             utc_offset_s: 0,
+            wiring: Wiring::default(),
+            schedule: Schedule::default(),
         }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None, lateness_ms: None, fold: false, utc_offset_s: 0 }
+        Self {
+            matching,
+            keep_ms: None,
+            lateness_ms: None,
+            fold: false,
+            utc_offset_s: 0,
+            wiring: Wiring::default(),
+            schedule: Schedule::default(),
+        }
     }
 }
 
@@ -109,8 +131,11 @@ pub struct Engine {
     oldest_ms: Option<i64>,
     /// Panes that end at or before this were closed when the batch at hand began.
     closed_ms: Option<i64>,
+    newest_of_all_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
+    signals: Signals,
+    buses: Buses,
 }
 
 impl Engine {
@@ -124,8 +149,11 @@ impl Engine {
             watermarks: Watermarks::default(),
             oldest_ms: None,
             closed_ms: None,
+            newest_of_all_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
+            signals: Signals::new(config.wiring.clone(), CYCLES_KEPT_LIVE),
+            buses: Buses::new(config.schedule.clone()),
             config,
         }
     }
@@ -147,6 +175,9 @@ impl Engine {
             // Counted when it is not from the future; there is nothing that it could come too late for.
             self.arrival(SourceClass::Signal, number(&source), signals.time_ms[row], signals.received_ms[row]);
         }
+        let newest = [&batch.positions.time_ms, &batch.detectors.end_ms, &batch.signals.time_ms];
+        self.newest_of_all_ms = newest.into_iter().flatten().copied().chain(self.newest_of_all_ms).max();
+        self.signals.apply(batch);
         let now_ms = self.watermarks.of(SourceClass::Position);
         if self.config.lateness_ms.is_some() && before_ms.map(pane_start) != now_ms.map(pane_start) {
             self.end();
@@ -259,6 +290,21 @@ impl Engine {
         arrival
     }
 
+    /// What the buses did.
+    pub fn buses(&self) -> &Buses {
+        &self.buses
+    }
+
+    /// Newest moment of anything: of detectors and signals too, which may be all that a city has.
+    pub fn newest_of_all_ms(&self) -> Option<i64> {
+        self.newest_of_all_ms
+    }
+
+    /// What the signals did.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
     fn position(&mut self, rows: &Positions, row: usize) {
         let (time_ms, vehicle) = (rows.time_ms[row], rows.vehicle[row]);
         match self.arrival(SourceClass::Position, vehicle, time_ms, rows.received_ms[row]) {
@@ -267,6 +313,9 @@ impl Engine {
         }
         self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
         let at = LonLat::new(rows.lon_deg[row], rows.lat_deg[row]).expect("the gate let only valid places through");
+        if let Some(journey) = &rows.journey[row] {
+            self.buses.observe(vehicle, time_ms, journey);
+        }
         let seen = Observed {
             vehicle,
             time_ms,
@@ -286,6 +335,10 @@ impl Engine {
         if self.arrival(SourceClass::Detector, source, rows.end_ms[row], rows.received_ms[row]) == Arrival::Ahead {
             return;
         }
+        // Its actuations are for the signal.
+        if self.signals.has_detector(&rows.source[row]) {
+            return;
+        }
         let reading = Reading {
             start_ms: rows.start_ms[row],
             end_ms: rows.end_ms[row],
@@ -294,11 +347,12 @@ impl Engine {
             speed_mps: rows.speed_mps[row],
         };
         let network = &self.network;
-        let free_mps = || {
+        let source = &rows.source[row];
+        let site = || {
             let at = rows.lon_deg[row].zip(rows.lat_deg[row]).and_then(|(lon, lat)| LonLat::new(lon, lat).ok());
-            free_flow_at(network, at).unwrap_or(FREE_FLOW_DEFAULT_MPS)
+            site_of(network, source, at)
         };
-        match self.detectors.apply(&rows.source[row], reading, free_mps) {
+        match self.detectors.apply(source, reading, site) {
             Taken::Counted => {}
             Taken::Passage | Taken::LeftOut => self.counts.detectors_unmatched += 1,
         }
@@ -312,9 +366,13 @@ impl Engine {
 
     /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
     fn forget(&mut self) {
-        if let Some(watermark_ms) = self.watermarks.of(SourceClass::Detector).filter(|_| self.config.keep_ms.is_some())
-        {
-            self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
+        if self.config.keep_ms.is_some() {
+            if let Some(watermark_ms) = self.watermarks.of(SourceClass::Detector) {
+                self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
+            }
+            if let Some(watermark_ms) = self.watermarks.of(SourceClass::Signal) {
+                self.signals.forget_silent(watermark_ms - SIGNALS_KEPT_MS);
+            }
         }
         let Some(newest_ms) = self.watermarks.front_ms(SourceClass::Position) else { return };
         self.store.slide_to(newest_ms);
@@ -327,6 +385,7 @@ impl Engine {
         let limit_ms = pane_start(watermark_ms - keep_ms);
         if self.store.forget_before(limit_ms) {
             self.revisions.forget_before(limit_ms);
+            self.buses.forget_silent(watermark_ms - BUSES_KEPT_MS);
         }
     }
 }
@@ -372,9 +431,22 @@ fn number(source: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Free-flow speed of the street that a detector lies on, m/s; `None` where it lies on none.
-fn free_flow_at(network: &Network, at: Option<LonLat>) -> Option<f64> {
+/// Where a detector stands: the street nearest to it gives its free-flow speed. Which direction of a street it measures
+/// cannot be told from its place, so its segment is known only where nothing else is near, or where its name ends in
+/// `-` and the id of a segment that is.
+fn site_of(network: &Network, source: &str, at: Option<LonLat>) -> Site {
     let mut near = Vec::new();
-    network.nearest(at?, DETECTOR_RADIUS_M, &mut near);
-    near.first().map(|street| f64::from(network.segment(street.segment).free_flow_mps()))
+    if let Some(at) = at {
+        network.nearest(at, DETECTOR_RADIUS_M, &mut near);
+    }
+    let free_mps = |segment| f64::from(network.segment(segment).free_flow_mps());
+    let named = source.rsplit_once('-').and_then(|(_, id)| network.by_id(id.parse().ok()?));
+    let named = named.filter(|segment| near.iter().any(|street| street.segment == *segment));
+    let segment = match (named, &near[..]) {
+        (Some(segment), _) => Some(segment),
+        (None, [only]) => Some(only.segment),
+        (None, _) => None,
+    };
+    let nearest = segment.or(near.first().map(|street| street.segment));
+    Site { free_mps: nearest.map_or(FREE_FLOW_DEFAULT_MPS, free_mps), segment }
 }

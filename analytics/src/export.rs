@@ -10,9 +10,10 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Error, Registry};
 use roads::Network;
 
-use crate::detector::Verdict;
+use crate::detector::{Oddity, Verdict};
 use crate::fate::SourceClass;
 use crate::follow::{Health, Published, Watch};
+use crate::roadside::Roadside;
 use crate::snapshot::Snapshot;
 
 /// Most segments of one window that become series; the slowest are kept, the rest is counted in
@@ -34,7 +35,7 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 35] = [
+const FAMILIES: [(&str, &str); 51] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
@@ -72,6 +73,25 @@ const FAMILIES: [(&str, &str); 35] = [
     ),
     ("arterial_detector_good", "1 when the detector broke no rule of PeMS on the last service day that is over"),
     ("arterial_detectors", "Detectors by what the rules of PeMS say of their last service day"),
+    (
+        "arterial_detector_oddities_total",
+        "Intervals of detectors that cannot be taken as they stand, by a closed list of what is odd",
+    ),
+    ("arterial_detector_intervals_missing_total", "Intervals of detectors that are missing in holes"),
+    ("arterial_segments_fused", "Segments on which probes and loops both speak and are fused"),
+    ("arterial_signal_cycle_seconds", "Mean cycle of a phase, red to red, over 15 minutes"),
+    ("arterial_signal_green_seconds", "Mean green of a phase over 15 minutes"),
+    ("arterial_signal_arrivals_on_green_ratio", "Share of arrivals on green over 15 minutes"),
+    ("arterial_signal_platoon_ratio", "Share of arrivals on green over share of green time over 15 minutes"),
+    ("arterial_signal_split_failures", "Cycles of 15 minutes in which not everybody got through"),
+    ("arterial_signal_delay_seconds", "Time from arrivals on red to the next green for each arrival, over 15 minutes"),
+    ("arterial_signal_rows_total", "Changes and actuations of signals by what became of them"),
+    ("arterial_signal_phases_left_out", "Phases beyond the cap of series on this page"),
+    ("arterial_bus_headway_seconds", "Mean headway of a line over the stops and passages of an hour"),
+    ("arterial_bus_bunched_ratio", "Share of headways below 0.75 of what was scheduled, or of the mean"),
+    ("arterial_bus_expected_wait_seconds", "Wait of a passenger who comes at random"),
+    ("arterial_bus_excess_wait_seconds", "Part of the wait that even headways would not have"),
+    ("arterial_bus_reports_total", "Reports of buses on lines and passages of stops by what became of them"),
     ("arterial_analytics_watermark_timestamp_seconds", "Event time before which panes are final"),
     (
         "arterial_analytics_class_watermark_timestamp_seconds",
@@ -117,6 +137,8 @@ impl Collector for Traffic {
             city(&mut page, snapshot);
         }
         detectors(&mut page, &published);
+        signals(&mut page, &published.roadside);
+        buses(&mut page, &published.roadside);
         health(&mut page, &published.health);
         page.families()
     }
@@ -168,7 +190,7 @@ fn city(page: &mut Page, snapshot: &Snapshot) {
 
 fn detectors(page: &mut Page, published: &Published) {
     let mut verdicts = [0_u32; Verdict::ALL.len()];
-    for (name, d) in published.detectors.iter() {
+    for (name, d) in &published.roadside.detectors {
         let labels = [("detector", name.as_str())];
         let optional = [
             ("arterial_detector_flow_vehicles_per_hour", d.flow_veh_per_h),
@@ -186,6 +208,70 @@ fn detectors(page: &mut Page, published: &Published) {
     }
     for (verdict, n) in Verdict::ALL.iter().zip(verdicts) {
         page.gauge("arterial_detectors", &[("health", verdict.name())], f64::from(n));
+    }
+    let odd = &published.roadside.oddities;
+    for oddity in Oddity::ALL {
+        page.counter("arterial_detector_oddities_total", &[("oddity", oddity.name())], odd.of(oddity) as f64);
+    }
+    page.counter("arterial_detector_intervals_missing_total", &[], odd.intervals_missing as f64);
+    page.gauge("arterial_segments_fused", &[], published.roadside.fused.len() as f64);
+}
+
+/// Phases that become series; the rest is counted. Lines are bounded where they are published.
+const PHASES_EXPORTED_MAX: usize = 500;
+
+fn signals(page: &mut Page, roadside: &Roadside) {
+    for phase in roadside.phases.iter().take(PHASES_EXPORTED_MAX) {
+        let number = phase.phase.to_string();
+        let labels = [("phase", number.as_str()), ("signal", phase.signal.as_str())];
+        let f = &phase.figures;
+        let optional = [
+            ("arterial_signal_cycle_seconds", Some(f.cycle_s)),
+            ("arterial_signal_green_seconds", Some(f.green_s)),
+            ("arterial_signal_arrivals_on_green_ratio", f.arrivals_on_green_share),
+            ("arterial_signal_platoon_ratio", f.platoon_ratio),
+            ("arterial_signal_split_failures", f.split_failures.map(f64::from)),
+            ("arterial_signal_delay_seconds", f.delay_per_arrival_s),
+        ];
+        for (name, value) in optional {
+            value.into_iter().for_each(|v| page.gauge(name, &labels, v));
+        }
+    }
+    let left_out = roadside.phases.len().saturating_sub(PHASES_EXPORTED_MAX) + roadside.phases_left_out;
+    page.gauge("arterial_signal_phases_left_out", &[], left_out as f64);
+    let c = roadside.signal_counts;
+    for (fate, n) in [
+        ("change", c.changes),
+        ("actuation", c.actuations),
+        ("late", c.late),
+        ("left_out", c.left_out),
+        ("not_an_actuation", c.not_actuations),
+    ] {
+        page.counter("arterial_signal_rows_total", &[("fate", fate)], n as f64);
+    }
+}
+
+/// Lines that become series.
+const LINES_EXPORTED_MAX: usize = 500;
+
+fn buses(page: &mut Page, roadside: &Roadside) {
+    for (line, f) in roadside.lines.iter().take(LINES_EXPORTED_MAX) {
+        let labels = [("direction", line.direction.as_str()), ("route", line.route.as_str())];
+        page.gauge("arterial_bus_headway_seconds", &labels, f.mean_headway_s);
+        page.gauge("arterial_bus_bunched_ratio", &labels, f64::from(f.bunched) / f64::from(f.headways.max(1)));
+        page.gauge("arterial_bus_expected_wait_seconds", &labels, f.expected_wait_s);
+        page.gauge("arterial_bus_excess_wait_seconds", &labels, f.excess_wait_s);
+    }
+    let c = roadside.bus_counts;
+    for (fate, n) in [
+        ("report", c.reports),
+        ("passage", c.passages),
+        ("out_of_order", c.out_of_order),
+        ("unknown_moment", c.unknown_moment),
+        ("wavering", c.wavering),
+        ("left_out", c.left_out),
+    ] {
+        page.counter("arterial_bus_reports_total", &[("fate", fate)], n as f64);
     }
 }
 
@@ -244,12 +330,12 @@ fn health(page: &mut Page, health: &Health) {
 
 /// A page under construction: one list of series a family.
 struct Page {
-    series: [Vec<Metric>; FAMILIES.len()],
+    series: Vec<Vec<Metric>>,
 }
 
 impl Page {
     fn new() -> Self {
-        Self { series: [const { Vec::new() }; FAMILIES.len()] }
+        Self { series: vec![Vec::new(); FAMILIES.len()] }
     }
 
     fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {

@@ -5,7 +5,6 @@
 
 mod keep;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,12 +16,12 @@ use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::detector::Figures;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
 use crate::fate::{ByFate, SourceClass};
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
 use crate::metric::window::Window;
+use crate::roadside::{DETECTOR_FRESH_MS, Roadside};
 use crate::snapshot::Snapshot;
 pub use keep::{CheckpointConfig, CheckpointHealth};
 use keep::{Keeper, Start};
@@ -32,10 +31,6 @@ pub const TICK: Duration = Duration::from_secs(1);
 
 /// No window is published any more when no position arrived for so long: the last figures are not those of now.
 const STALE_AFTER: Duration = Duration::from_secs(60);
-
-/// A detector's newest interval is published for so long behind the watermark, milliseconds: three intervals of the
-/// longest usual length.
-const DETECTOR_FRESH_MS: i64 = 15 * 60_000;
 
 /// Pause before looking at the spool again when it had nothing new.
 const IDLE: Duration = Duration::from_millis(50);
@@ -75,7 +70,8 @@ pub struct Health {
 pub struct Published {
     /// One a window, in the order of [`Window::ALL`]; empty before the first tick.
     pub windows: Vec<Arc<Snapshot>>,
-    pub detectors: Arc<BTreeMap<String, Figures>>,
+    /// Signals, buses and detectors.
+    pub roadside: Arc<Roadside>,
     pub health: Health,
     /// Why nothing more is read, when the spool cannot be read.
     pub fault: Option<String>,
@@ -247,9 +243,9 @@ impl Tail {
             self.health.checkpoint = Some(keeper.health);
         }
         self.health.next_block = self.reader.position().0;
-        let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
-        let detectors = Arc::new(if no_detectors { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
-        self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
+        let five_minutes = windows.iter().find(|snapshot| snapshot.window == Window::FiveMinutes);
+        let roadside = Arc::new(Roadside::of(engine, five_minutes.map(AsRef::as_ref), no_detectors));
+        self.publish.send_replace(Arc::new(Published { windows, roadside, health: self.health, fault }));
     }
 }
 

@@ -7,6 +7,9 @@
 //! | `/api/v1/network` | the segments with their geometry, columns |
 //! | `/api/v1/snapshot?window=60` | the newest figures of one window |
 //! | `/api/v1/live?window=60` | WebSocket: the same at every tick |
+//! | `/api/v1/signals?signal=NAME` | every phase; of one signal its cycles and arrivals too |
+//! | `/api/v1/buses` | headways, bunching and waits by line |
+//! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
 //! | `/metrics` | Prometheus |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
@@ -65,6 +68,9 @@ pub fn router(api: Api, network: &Network) -> Router {
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/live", get(live::route))
+        .route("/api/v1/signals", get(signals))
+        .route("/api/v1/buses", get(buses))
+        .route("/api/v1/detectors", get(detectors))
         .route("/api/{*rest}", get(unknown_api))
         .route("/metrics", get(metrics))
         .route("/live", get(|| async { "live\n" }))
@@ -126,8 +132,31 @@ async fn snapshot(State(server): State<Server>, Query(query): Query<WindowQuery>
     }
 }
 
+#[derive(Deserialize)]
+struct SignalQuery {
+    signal: Option<String>,
+}
+
+async fn signals(State(server): State<Server>, Query(query): Query<SignalQuery>) -> Response {
+    let published = server.api.watch.borrow().clone();
+    axum::Json(published.roadside.signals_json(query.signal.as_deref())).into_response()
+}
+
+async fn buses(State(server): State<Server>) -> Response {
+    let published = server.api.watch.borrow().clone();
+    axum::Json(published.roadside.buses_json()).into_response()
+}
+
+async fn detectors(State(server): State<Server>) -> Response {
+    let published = server.api.watch.borrow().clone();
+    axum::Json(published.roadside.detectors_json()).into_response()
+}
+
 async fn unknown_api(request: Request) -> Response {
-    let message = format!("{} is no path of this API; see /api/v1/network, /api/v1/snapshot", request.uri().path());
+    let message = format!(
+        "{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/signals, /api/v1/buses, /api/v1/detectors",
+        request.uri().path()
+    );
     fault(StatusCode::NOT_FOUND, "not_found", &message)
 }
 

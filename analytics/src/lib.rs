@@ -9,18 +9,23 @@
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
 //! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
+//! - [`signal`]: controllers' changes and actuations → cycles, arrivals on green, split failures
+//! - [`bus`]: buses on lines → headways, bunching, gaps, waits
 //! - [`watermark`]: how far event time has come, and what is late
 //! - [`fate`]: what becomes of an event, one fate each
 //! - [`revision`]: which panes are final, and how often they were corrected
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
 //! - [`checkpoint`]: all of it in a file, for a restart
 //! - [`metric`]: a window of panes → metrics, by polars
+//! - [`fusion`]: probes and loops on one segment → one speed, inputs kept apart
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
+//! - [`roadside`]: the same for signals, buses and detectors
 //! - [`follow`]: the thread that tails the spool and ticks
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
 
+pub mod bus;
 pub mod cell;
 pub mod checkpoint;
 pub mod detector;
@@ -28,12 +33,15 @@ pub mod engine;
 pub mod export;
 pub mod fate;
 pub mod follow;
+pub mod fusion;
 pub mod http;
 pub mod matching;
 pub mod metric;
 pub mod output;
 pub mod pane;
 pub mod revision;
+pub mod roadside;
+pub mod signal;
 pub mod snapshot;
 pub mod watermark;
 

@@ -46,6 +46,38 @@ pub struct Position {
     pub heading: Option<HeadingDeg>,
     /// The street that the source itself says it is on, when it knows (a simulator does).
     pub edge: Option<EdgeFix>,
+    /// What line the vehicle is driving on, when it is on one (a bus).
+    pub journey: Option<Box<Journey>>,
+}
+
+/// Longest route, direction or stop of a journey, bytes.
+pub const JOURNEY_BYTES_MAX: usize = 64;
+
+/// A line of public transport, and how far along it the vehicle is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journey {
+    /// The route's id at the operator, 1 to [`JOURNEY_BYTES_MAX`] bytes.
+    pub route: String,
+    /// Which way, as the operator names it; empty if not said.
+    pub direction: String,
+    /// The stop that comes next; empty if not said.
+    pub next_stop: String,
+}
+
+impl Journey {
+    /// A journey on a route; `None` where no route is said.
+    ///
+    /// # Errors
+    /// [`Reason::OutOfRange`] for a text that is too long, with the field as our own format names it.
+    pub fn new(route: String, direction: String, next_stop: String) -> Result<Option<Box<Self>>, Reject> {
+        for (field, text) in [("route", &route), ("direction", &direction), ("next_stop", &next_stop)] {
+            if text.len() > JOURNEY_BYTES_MAX {
+                let detail = format!("{} bytes are more than {JOURNEY_BYTES_MAX}", text.len());
+                return Err(Reject::field(Reason::OutOfRange, field, detail));
+            }
+        }
+        Ok((!route.is_empty()).then(|| Box::new(Self { route, direction, next_stop })))
+    }
 }
 
 /// Longest id of an edge, bytes.

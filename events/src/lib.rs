@@ -20,7 +20,7 @@ pub mod time;
 pub mod topic;
 pub mod units;
 
-pub use event::{DetectorInterval, EdgeFix, Event, Position, SignalChange, SignalState};
+pub use event::{DetectorInterval, EdgeFix, Event, Journey, Position, SignalChange, SignalState};
 pub use reject::{Reason, Reject};
 pub use time::TimeMs;
 pub use topic::{Kind, Topic};

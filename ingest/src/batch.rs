@@ -6,7 +6,7 @@
 mod columns;
 
 use events::codec::json::PlainPosition;
-use events::{DetectorInterval, SignalChange, SignalState, TimeMs};
+use events::{DetectorInterval, Journey, SignalChange, SignalState, TimeMs};
 
 pub use columns::{BatchError, decode, encode};
 
@@ -25,6 +25,8 @@ pub struct Positions {
     pub heading_deg: Vec<Option<f32>>,
     /// The source's own edge id and the metres from its beginning.
     pub edge: Vec<Option<(String, f64)>>,
+    /// The line that a bus is driving on.
+    pub journey: Vec<Option<Box<Journey>>>,
     /// Receive time, UTC milliseconds.
     pub received_ms: Vec<i64>,
 }
@@ -76,7 +78,13 @@ impl Positions {
         self.time_ms.is_empty()
     }
 
-    pub(crate) fn push(&mut self, vehicle: u64, position: PlainPosition<'_>, received: TimeMs) {
+    pub(crate) fn push(
+        &mut self,
+        vehicle: u64,
+        position: PlainPosition<'_>,
+        journey: Option<Box<Journey>>,
+        received: TimeMs,
+    ) {
         self.vehicle.push(vehicle);
         self.seq.push(position.seq);
         self.time_ms.push(position.time.0);
@@ -85,12 +93,14 @@ impl Positions {
         self.speed_mps.push(position.speed.map(events::MetresPerSecond::get));
         self.heading_deg.push(position.heading.map(events::HeadingDeg::get));
         self.edge.push(position.edge.map(|(edge_id, pos_m)| (edge_id.to_owned(), pos_m)));
+        self.journey.push(journey);
         self.received_ms.push(received.0);
     }
 
     /// Takes the rows of `other`, which keeps its memory.
     fn append(&mut self, other: &mut Self) {
-        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = other;
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, journey, received_ms } =
+            other;
         self.vehicle.append(vehicle);
         self.seq.append(seq);
         self.time_ms.append(time_ms);
@@ -99,12 +109,13 @@ impl Positions {
         self.speed_mps.append(speed_mps);
         self.heading_deg.append(heading_deg);
         self.edge.append(edge);
+        self.journey.append(journey);
         self.received_ms.append(received_ms);
     }
 
     /// Takes back the rows from `rows` on.
     pub(crate) fn truncate(&mut self, rows: usize) {
-        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = self;
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, journey, received_ms } = self;
         vehicle.truncate(rows);
         seq.truncate(rows);
         time_ms.truncate(rows);
@@ -113,12 +124,13 @@ impl Positions {
         speed_mps.truncate(rows);
         heading_deg.truncate(rows);
         edge.truncate(rows);
+        journey.truncate(rows);
         received_ms.truncate(rows);
     }
 
     /// Removes rows, given in ascending order.
     pub(crate) fn remove(&mut self, rows: &[usize]) {
-        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, received_ms } = self;
+        let Self { vehicle, seq, time_ms, lon_deg, lat_deg, speed_mps, heading_deg, edge, journey, received_ms } = self;
         remove(vehicle, rows);
         remove(seq, rows);
         remove(time_ms, rows);
@@ -127,6 +139,7 @@ impl Positions {
         remove(speed_mps, rows);
         remove(heading_deg, rows);
         remove(edge, rows);
+        remove(journey, rows);
         remove(received_ms, rows);
     }
 }

@@ -134,7 +134,7 @@ impl Decoder {
         let (names, mut timely) = (&mut self.names, true);
         let plain = plain_positions(&self.topic[at..], payload, |position: PlainPosition<'_>| {
             timely &= position.time.0 <= latest_ms;
-            positions.push(names.vehicle(position.source, position.time), position, received);
+            positions.push(names.vehicle(position.source, position.time), position, None, received);
         });
         if !(plain && timely) {
             positions.truncate(before);
@@ -169,7 +169,7 @@ impl Decoder {
                 let edge = p.edge.as_ref().map(|fix| (fix.edge_id.as_str(), fix.pos_m));
                 let (seq, time, at, speed, heading) = (p.seq, p.time, p.at, p.speed, p.heading);
                 let position = PlainPosition { source: &p.source, seq, time, at, speed, heading, edge };
-                out.batch.positions.push(vehicle, position, received);
+                out.batch.positions.push(vehicle, position, p.journey, received);
             }
             Event::Detector(interval) => {
                 out.detector_keys.push(self.detector(&interval.source));

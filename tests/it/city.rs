@@ -39,6 +39,11 @@ fn the_default_command_is_a_live_city_within_a_minute() {
     assert!(body.contains("\"speed_ratio\""), "{body:.200}");
     let (status, body) = get(http, "/api/v1/network").unwrap();
     assert!(status == 200 && body.contains("\"line\""));
+    for (path, part) in [("signals", "\"phases\""), ("buses", "\"lines\""), ("detectors", "\"fused\"")] {
+        let (status, body) = get(http, &format!("/api/v1/{path}")).unwrap();
+        assert!(status == 200 && body.contains(part), "{path}: {body:.200}");
+    }
+    assert!(metric(&page, "arterial_detector_oddities_total", "oddity=\"nothing_passed\"").is_some());
     assert_eq!(get(http, "/api/v1/nothing").unwrap().0, 404);
     assert!(get(http, "/api/v1/nothing").unwrap().1.contains("\"not_found\""));
     assert_eq!(get(http, "/api/v1/snapshot?window=7").unwrap().0, 400);

@@ -5,6 +5,7 @@
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
+//! - [`roadside`]: signals and loops of real recordings against others' figures and labels
 //! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`formats`]: every count in `docs/formats.md`
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
@@ -28,5 +29,6 @@ mod pipeline;
 mod processes;
 mod recordings;
 mod restart;
+mod roadside;
 mod simulate;
 mod support;

@@ -99,6 +99,8 @@ struct Day {
 pub struct Health {
     today: Option<Day>,
     verdict: Option<Verdict>,
+    /// Days with each verdict, days that were missed whole among them.
+    days: [u32; Verdict::ALL.len()],
 }
 
 impl Health {
@@ -110,6 +112,10 @@ impl Health {
             if let Some(over) = self.today {
                 // A day that was missed whole is a day without samples.
                 let is_next = over.number + 1 == number;
+                self.days[over.verdict() as usize] += 1;
+                let missed = u32::try_from(number - over.number - 1).unwrap_or(u32::MAX);
+                let of_missed = &mut self.days[Verdict::TooFewSamples as usize];
+                *of_missed = of_missed.saturating_add(missed);
                 self.verdict = Some(if is_next { over.verdict() } else { Verdict::TooFewSamples });
             }
             self.today = Some(Day { number, ..Day::default() });
@@ -123,6 +129,11 @@ impl Health {
     /// Of the newest day that is over; `None` on the first day.
     pub fn verdict(&self) -> Option<Verdict> {
         self.verdict
+    }
+
+    /// How many days that are over had each verdict, and the running day with what it would have now.
+    pub fn days(&self) -> ([u32; Verdict::ALL.len()], Option<Verdict>) {
+        (self.days, self.today.map(|today| today.verdict()))
     }
 }
 

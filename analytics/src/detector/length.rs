@@ -3,7 +3,8 @@
 //! Upstream: [`super::Detector`]. After PeMS (Jia, Chen, Coifman, Varaiya, "The PeMS algorithms for accurate,
 //! real-time estimates of g-factors and speeds from single-loop detectors", ITSC 2001): while traffic flows freely its
 //! speed is known, so occupied seconds times that speed over vehicles is their mean length, loop included. Free flow
-//! are the intervals below the 60th percentile of a week's occupancies.
+//! are the intervals below the 60th percentile of a week's occupancies. Where the loop measures speed itself, those speeds
+//! are taken in place of the street's free-flow speed, which may be a sign and no speed.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub(super) const DEFAULT_M: f64 = 6.7;
 
 /// Lengths outside of this are no vehicles, metres; an estimate is held inside.
 const RANGE_M: std::ops::RangeInclusive<f64> = 2.0..=20.0;
+
+/// Lengths outside of this come of an occupancy in another unit, metres.
+const PLAUSIBLE_M: std::ops::RangeInclusive<f64> = 1.0..=40.0;
 
 /// Fewest vehicles for which an estimate is taken: a mean of 200 lengths with the spread of cars and lorries
 /// (a third of the mean) is within 5 % in 95 of 100 cases.
@@ -33,13 +37,26 @@ struct Bin {
     intervals: u32,
     vehicles: u32,
     covered_s: f64,
+    /// Of the vehicles, those whose speed was measured; and how far they drove while they covered the loop.
+    timed: u32,
+    covered_m: f64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "SavedWeek", into = "SavedWeek")]
 struct Week {
     number: i64,
-    bins: [Bin; BINS],
+    bins: Vec<Bin>,
+}
+
+/// An estimate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Length {
+    pub(super) metres: f64,
+    /// Whether it was learnt from this loop, and is not the default.
+    pub(super) is_learnt: bool,
+    /// Whether vehicles of such a length exist at all.
+    pub(super) is_plausible: bool,
 }
 
 /// Two weeks of occupancies: the one that runs, and the one before for as long as the running one has too little.
@@ -69,25 +86,43 @@ impl EffectiveLength {
         bin.intervals += 1;
         bin.vehicles = bin.vehicles.saturating_add(count);
         bin.covered_s += f64::from(occupancy) * reading.seconds();
+        if let Some(mps) = reading.speed_mps {
+            bin.timed = bin.timed.saturating_add(count);
+            bin.covered_m += f64::from(occupancy) * reading.seconds() * f64::from(mps);
+        }
     }
 
-    /// The length, metres, where free traffic drives at `free_mps`.
-    pub(super) fn metres(&self, free_mps: f64) -> f64 {
+    /// Lets go of the speeds that the loop measured this week: they were in another unit.
+    pub(super) fn forget_speeds(&mut self) {
+        for bin in self.running.iter_mut().flat_map(|week| &mut week.bins) {
+            (bin.timed, bin.covered_m) = (0, 0.0);
+        }
+    }
+
+    /// The length where free traffic drives at `free_mps`, unless the loop measures that itself.
+    pub(super) fn learnt(&self, free_mps: f64) -> Length {
         let weeks = [&self.running, &self.before];
         let learnt = weeks.into_iter().flatten().find_map(|week| week.metres(free_mps));
-        learnt.unwrap_or(DEFAULT_M)
+        match learnt {
+            Some(metres) => Length {
+                metres: metres.clamp(*RANGE_M.start(), *RANGE_M.end()),
+                is_learnt: true,
+                is_plausible: PLAUSIBLE_M.contains(&metres),
+            },
+            None => Length { metres: DEFAULT_M, is_learnt: false, is_plausible: true },
+        }
     }
 }
 
 impl Week {
     fn new(number: i64) -> Box<Self> {
-        Box::new(Self { number, bins: [Bin::default(); BINS] })
+        Box::new(Self { number, bins: vec![Bin::default(); BINS] })
     }
 
     fn metres(&self, free_mps: f64) -> Option<f64> {
         let intervals: u64 = self.bins.iter().map(|b| u64::from(b.intervals)).sum();
         let wanted = intervals as f64 * FREE_SHARE;
-        let (mut seen, mut vehicles, mut covered_s) = (0.0, 0, 0.0);
+        let (mut seen, mut vehicles, mut covered_s, mut timed, mut covered_m) = (0.0, 0, 0.0, 0, 0.0);
         for bin in &self.bins {
             if seen >= wanted {
                 break;
@@ -95,9 +130,13 @@ impl Week {
             seen += f64::from(bin.intervals);
             vehicles += u64::from(bin.vehicles);
             covered_s += bin.covered_s;
+            timed += u64::from(bin.timed);
+            covered_m += bin.covered_m;
         }
-        let metres = (vehicles >= VEHICLES_MIN).then(|| free_mps * covered_s / vehicles as f64)?;
-        Some(metres.clamp(*RANGE_M.start(), *RANGE_M.end()))
+        if timed >= VEHICLES_MIN {
+            return Some(covered_m / timed as f64);
+        }
+        (vehicles >= VEHICLES_MIN).then(|| free_mps * covered_s / vehicles as f64)
     }
 }
 
@@ -150,7 +189,7 @@ mod tests {
     fn too_few_vehicles_keep_the_default() {
         let mut length = EffectiveLength::default();
         length.apply(&reading(0, 199, 0.01));
-        assert_eq!(length.metres(20.0), DEFAULT_M);
+        assert_eq!(length.learnt(20.0).metres, DEFAULT_M);
     }
 
     #[test]
@@ -159,15 +198,31 @@ mod tests {
         let week = 7 * 24 * 60;
         (0..50).for_each(|at| length.apply(&reading(at, 10, 0.05)));
         // 0.05 × 60 s × 20 m/s / 10 vehicles.
-        assert!((length.metres(20.0) - 6.0).abs() < 1e-6);
+        assert!((length.learnt(20.0).metres - 6.0).abs() < 1e-6);
         length.apply(&reading(week, 10, 0.1));
-        assert!((length.metres(20.0) - 6.0).abs() < 1e-6);
+        assert!((length.learnt(20.0).metres - 6.0).abs() < 1e-6);
         (0..50).for_each(|at| length.apply(&reading(week + at, 10, 0.1)));
-        assert!((length.metres(20.0) - 12.0).abs() < 1e-6);
+        assert!((length.learnt(20.0).metres - 12.0).abs() < 1e-6);
         // What comes late for last week goes there, and what is older goes nowhere.
         length.apply(&reading(7, 1_000, 0.9));
         length.apply(&reading(-week, 1_000, 0.001));
-        assert!((length.metres(20.0) - 12.0).abs() < 1e-6);
+        assert!((length.learnt(20.0).metres - 12.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_loop_that_measures_speed_needs_no_free_flow_speed() {
+        let mut length = EffectiveLength::default();
+        (0..50).for_each(|at| length.apply(&Reading { speed_mps: Some(10.0), ..reading(at, 10, 0.1) }));
+        // 0.1 × 60 s × 10 m/s / 10 vehicles, whatever the street's sign says.
+        assert!((length.learnt(27.0).metres - 6.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn percent_in_place_of_a_fraction_makes_no_vehicles() {
+        let mut length = EffectiveLength::default();
+        (0..50).for_each(|at| length.apply(&reading(at, 10, 0.000_5)));
+        let learnt = length.learnt(20.0);
+        assert_eq!((learnt.metres, learnt.is_learnt, learnt.is_plausible), (2.0, true, false));
     }
 
     #[test]

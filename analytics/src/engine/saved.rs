@@ -12,10 +12,12 @@ use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineConfig, EngineCounts};
+use crate::bus::Buses;
 use crate::detector::Detectors;
 use crate::matching::{MatchConfig, SavedTracks, TracksToSave};
 use crate::pane::PaneStore;
 use crate::revision::Revisions;
+use crate::signal::Signals;
 use crate::watermark::Watermarks;
 
 /// All but the panes, which follow as they are.
@@ -26,6 +28,9 @@ struct ToSave<'e> {
     watermarks: &'e Watermarks,
     revisions: &'e Revisions,
     detectors: &'e Detectors,
+    signals: &'e Signals,
+    buses: &'e Buses,
+    newest_of_all_ms: Option<i64>,
     tracks: TracksToSave<'e>,
 }
 
@@ -37,6 +42,9 @@ struct Saved {
     watermarks: Watermarks,
     revisions: Revisions,
     detectors: Detectors,
+    signals: Signals,
+    buses: Buses,
+    newest_of_all_ms: Option<i64>,
     tracks: SavedTracks,
 }
 
@@ -89,7 +97,7 @@ impl Identity {
 
 /// Everything that decides what a cell becomes; a field that is added has to be named here.
 fn settings(config: &EngineConfig) -> String {
-    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s } = config;
+    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule } = config;
     let MatchConfig {
         radius_m,
         sigma_m,
@@ -108,9 +116,19 @@ fn settings(config: &EngineConfig) -> String {
         "radius {radius_m} m, sigma {sigma_m} m, look back {look_back_fixes} fixes and {look_back_ms} ms, \
          gap {gap_ms_max} ms, speed {speed_mps_max} m/s, heading from {heading_mps_min} m/s, \
          parked {parked_ms} and {parked_off_ms} ms, forget {forget_after_ms} ms, edges trusted {trust_edge}, \
-         hexagons {}, keep {keep_ms:?} ms, lateness {lateness_ms:?} ms, fold {fold}, UTC offset {utc_offset_s} s",
-        hexagons.is_some()
+         hexagons {}, keep {keep_ms:?} ms, lateness {lateness_ms:?} ms, fold {fold}, UTC offset {utc_offset_s} s, \
+         detectors of signals {:016x}, bus headways {:016x}",
+        hexagons.is_some(),
+        digest(wiring),
+        digest(schedule)
     )
+}
+
+/// A long setting in short.
+fn digest(setting: &impl Serialize) -> u64 {
+    let mut hasher = FxHasher::default();
+    postcard::to_extend(setting, Vec::new()).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Engine {
@@ -125,6 +143,9 @@ impl Engine {
             watermarks: &self.watermarks,
             revisions: &self.revisions,
             detectors: &self.detectors,
+            signals: &self.signals,
+            buses: &self.buses,
+            newest_of_all_ms: self.newest_of_all_ms,
             tracks: self.matcher.to_save(),
         };
         // The length of the state, the state, the panes.
@@ -151,7 +172,9 @@ impl Engine {
         engine.revisions = state.revisions;
         engine.watermarks = state.watermarks;
         engine.detectors = state.detectors;
-        (engine.oldest_ms, engine.counts) = (state.oldest_ms, state.counts);
+        (engine.signals, engine.buses) = (state.signals, state.buses);
+        (engine.oldest_ms, engine.newest_of_all_ms) = (state.oldest_ms, state.newest_of_all_ms);
+        engine.counts = state.counts;
         Ok(engine)
     }
 }

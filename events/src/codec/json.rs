@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use super::scan::{Scanner, Value};
 use super::{BATCH_EVENTS_MAX, Fate, Refused};
-use crate::event::{DetectorInterval, EdgeFix, Event, Position, SignalChange, SignalState};
+use crate::event::{DetectorInterval, EdgeFix, Event, Journey, Position, SignalChange, SignalState};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::topic::{Kind, NAME_BYTES_MAX, Topic, is_name};
@@ -90,6 +90,9 @@ struct Fields<'a> {
     speed_mps: Option<Value<'a>>,
     heading_deg: Option<Value<'a>>,
     edge: Option<Value<'a>>,
+    route: Option<Value<'a>>,
+    direction: Option<Value<'a>>,
+    next_stop: Option<Value<'a>>,
     start_ms: Option<Value<'a>>,
     end_ms: Option<Value<'a>>,
     count: Option<Value<'a>>,
@@ -110,6 +113,9 @@ impl<'a> Fields<'a> {
             "speed_mps" => &mut self.speed_mps,
             "heading_deg" => &mut self.heading_deg,
             "edge" => &mut self.edge,
+            "route" => &mut self.route,
+            "direction" => &mut self.direction,
+            "next_stop" => &mut self.next_stop,
             "start_ms" => &mut self.start_ms,
             "end_ms" => &mut self.end_ms,
             "count" => &mut self.count,
@@ -133,6 +139,11 @@ impl<'a> Fields<'a> {
                 speed: self.speed()?,
                 heading: single("heading_deg", self.heading_deg.as_ref())?.map(HeadingDeg::new).transpose()?,
                 edge: self.edge.as_ref().map(edge).transpose()?,
+                journey: Journey::new(
+                    label("route", self.route.as_ref())?,
+                    label("direction", self.direction.as_ref())?,
+                    label("next_stop", self.next_stop.as_ref())?,
+                )?,
             }),
             Kind::Detector => Event::Detector(self.detector(source, seq)?),
             Kind::Signal => Event::Signal(SignalChange {
@@ -254,6 +265,16 @@ fn state(value: Option<&Value<'_>>) -> Result<SignalState, Reject> {
     let value = value.ok_or_else(|| missing("state"))?;
     let state = if let Value::Text(name) = value { SignalState::parse(name) } else { None };
     state.ok_or_else(|| unreadable("state", value, "red, yellow or green"))
+}
+
+/// A name, or a whole number in its place, as many operators write directions; empty if not said.
+fn label(field: &'static str, value: Option<&Value<'_>>) -> Result<String, Reject> {
+    match value {
+        None => Ok(String::new()),
+        Some(Value::Text(text)) => Ok(text.clone().into_owned()),
+        Some(Value::Number(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok((*text).to_owned()),
+        Some(other) => Err(unreadable(field, other, "text or a whole number")),
+    }
 }
 
 fn missing(field: &'static str) -> Reject {

@@ -10,7 +10,7 @@
 use prost::Message;
 
 use super::{BATCH_EVENTS_MAX, Fate, Refused};
-use crate::event::{DetectorInterval, EDGE_ID_BYTES_MAX, EdgeFix, Event, Position, SignalChange, SignalState};
+use crate::event::{DetectorInterval, EDGE_ID_BYTES_MAX, EdgeFix, Event, Journey, Position, SignalChange, SignalState};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::topic::{Kind, NAME_BYTES_MAX, Topic};
@@ -96,6 +96,11 @@ fn position(topic: &Topic<'_>, said: messages::Position) -> Result<Event, Reject
         speed: speed(said.speed_mps)?,
         heading: said.heading_deg.map(HeadingDeg::new).transpose()?,
         edge: said.edge.map(edge).transpose()?,
+        journey: Journey::new(
+            said.route.unwrap_or_default(),
+            said.direction.unwrap_or_default(),
+            said.next_stop.unwrap_or_default(),
+        )?,
     }))
 }
 

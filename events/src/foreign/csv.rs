@@ -205,6 +205,7 @@ fn event(map: &ColumnMap, header: &Header, row: &ByteRecord) -> Result<Event, Re
         speed: speed(map, header, row)?,
         heading,
         edge: None,
+        journey: None,
     }))
 }
 

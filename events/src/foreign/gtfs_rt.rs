@@ -13,7 +13,7 @@ use prost::Message;
 use super::source_name;
 use crate::codec::protobuf::fields;
 use crate::codec::{Fate, Refused};
-use crate::event::{Event, Position};
+use crate::event::{Event, Journey, Position};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
@@ -40,12 +40,25 @@ struct Entity {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Vehicle {
+    #[prost(message, optional, tag = "1")]
+    trip: Option<Trip>,
     #[prost(message, optional, tag = "2")]
     position: Option<Place>,
     #[prost(uint64, optional, tag = "5")]
     timestamp: Option<u64>,
+    /// The stop that comes next, or at which it stands.
+    #[prost(string, optional, tag = "7")]
+    stop_id: Option<String>,
     #[prost(message, optional, tag = "8")]
     descriptor: Option<Descriptor>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Trip {
+    #[prost(string, optional, tag = "5")]
+    route_id: Option<String>,
+    #[prost(uint32, optional, tag = "6")]
+    direction_id: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -128,7 +141,13 @@ fn entity(entity: Entity, feed_time: Option<u64>) -> Option<Result<Event, Reject
     let descriptor = vehicle.descriptor.unwrap_or_default();
     let named = |name: Option<String>| name.filter(|name| !name.is_empty());
     let id = named(descriptor.id).or_else(|| named(descriptor.label)).or_else(|| named(entity.id)).unwrap_or_default();
-    Some(position(&id, vehicle.position, vehicle.timestamp.or(feed_time)).map(Event::Position))
+    let trip = vehicle.trip.unwrap_or_default();
+    let direction = trip.direction_id.map_or(String::new(), |direction| direction.to_string());
+    // A name that is too long loses the journey, not the position.
+    let journey =
+        Journey::new(trip.route_id.unwrap_or_default(), direction, vehicle.stop_id.unwrap_or_default()).ok().flatten();
+    let position = position(&id, vehicle.position, vehicle.timestamp.or(feed_time));
+    Some(position.map(|position| Event::Position(Position { journey, ..position })))
 }
 
 fn position(id: &str, place: Option<Place>, seconds: Option<u64>) -> Result<Position, Reject> {
@@ -156,6 +175,7 @@ fn position(id: &str, place: Option<Place>, seconds: Option<u64>) -> Result<Posi
         speed: speed.map_err(|reject| reject.named("speed"))?.flatten(),
         heading: heading.map_err(|reject| reject.named("bearing"))?,
         edge: None,
+        journey: None,
     })
 }
 

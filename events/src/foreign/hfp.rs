@@ -14,7 +14,7 @@ use super::{ReadError, Record, excerpt, source_name};
 use crate::codec::json::{double, single, whole};
 use crate::codec::scan::{Scanner, Value};
 use crate::codec::utf8;
-use crate::event::{Event, Position};
+use crate::event::{Event, Journey, Position};
 use crate::reject::{Reason, Reject};
 use crate::time::TimeMs;
 use crate::units::{HeadingDeg, LonLat, MetresPerSecond};
@@ -49,7 +49,23 @@ pub fn decode(topic: &str, payload: &[u8]) -> Result<Event, Reject> {
     };
     let heading = single("hdg", fields.hdg.as_ref())?.map(HeadingDeg::new).transpose();
     let heading = heading.map_err(|reject| reject.named("hdg"))?;
-    Ok(Event::Position(Position { source, seq: None, time, at, speed, heading, edge: None }))
+    Ok(Event::Position(Position { source, seq: None, time, at, speed, heading, edge: None, journey: journey(topic) }))
+}
+
+/// The line that the topic names; a dead run has none. The route is that of the topic, since the payload's is null in
+/// some events, and so is its stop between stops; the topic's is always the next one, or `EOL` behind the last.
+fn journey(topic: &str) -> Option<Box<Journey>> {
+    let (_, rest) = topic.split_once(TOPIC_PREFIX)?;
+    let mut levels = rest.split('/');
+    if levels.next()? != "journey" {
+        return None;
+    }
+    let mut levels = levels.skip(LEVELS_MIN - 1);
+    let (route, direction) = (levels.next()?, levels.next()?);
+    // Behind the headsign and the time of departure.
+    let next_stop = levels.nth(2).unwrap_or_default();
+    // A name that is too long loses the journey, not the position.
+    Journey::new(route.to_owned(), direction.to_owned(), next_stop.to_owned()).ok().flatten()
 }
 
 /// The messages of a dump, one a line: `receive-time SP topic SP payload`.

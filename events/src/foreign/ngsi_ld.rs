@@ -117,6 +117,7 @@ fn vehicle(object: &str) -> Result<Position, Reject> {
             .map(|deg| HeadingDeg::new(deg as f32).map_err(|reject| reject.named("heading")))
             .transpose()?,
         edge: None,
+        journey: None,
     })
 }
 

@@ -224,6 +224,7 @@ impl<'a> Attributes<'a> {
             speed: speed.map_err(|reject| reject.named("speed"))?.flatten(),
             heading: heading.map_err(|reject| reject.named("angle"))?,
             edge: self.edge()?,
+            journey: None,
         })
     }
 

@@ -119,11 +119,23 @@ fn check_hfp(name: &str, lines: usize, no_position: usize, vehicles: usize) -> O
 fn helsinki_buses() {
     let Some(nulls) = check_hfp("currentStopNull", 1_034, 940, 1) else { return };
     assert_eq!(nulls.with(|position| position.heading.is_some()), 0);
-    check_hfp("partialApcBeforeFirstServiceJourney", 18, 0, 1);
-    check_hfp("serviceJourneyChangeDifferentStop", 38, 0, 1);
-    check_hfp("rightServiceJourneySelectedRepeatedly", 36, 0, 1);
-    check_hfp("stopChange", 14, 0, 1);
+    // On a line are those whose topic names one: payloads name a route on dead runs too.
+    let lines = |tally: &Tally| {
+        let journeys = tally.positions.iter().filter_map(|position| position.journey.as_ref());
+        let lines: BTreeSet<String> = journeys.clone().map(|j| format!("{} {}", j.route, j.direction)).collect();
+        let stops: BTreeSet<&str> = journeys.clone().map(|j| j.next_stop.as_str()).collect();
+        (journeys.count(), lines.into_iter().collect::<Vec<_>>().join(", "), stops.len())
+    };
+    assert_eq!(lines(&nulls), (94, "5520 1, 5520 2".into(), 4));
+    let first = check_hfp("partialApcBeforeFirstServiceJourney", 18, 0, 1).unwrap();
+    assert_eq!(lines(&first), (16, "5530 1".into(), 2));
+    let changed = check_hfp("serviceJourneyChangeDifferentStop", 38, 0, 1).unwrap();
+    assert_eq!(lines(&changed), (36, "1061 2, 1066 1".into(), 4));
+    let repeated = check_hfp("rightServiceJourneySelectedRepeatedly", 36, 0, 1).unwrap();
+    assert_eq!(lines(&repeated), (34, "1064 1, 1064 2".into(), 3));
+    assert_eq!(lines(&check_hfp("stopChange", 14, 0, 1).unwrap()), (14, "4400 1".into(), 2));
     let late = check_hfp("partialApcAfterLongDeadRunStart", 37, 0, 1).unwrap();
+    assert_eq!(lines(&late), (31, "1065 2".into(), 2));
     assert_eq!(late.with(|position| position.speed.is_some() && position.heading.is_some()), 37);
     // A PDE that came 42.5 s after its moment.
     assert_eq!(late.delay_ms_max, 42_482);

@@ -20,7 +20,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_ipc::{CompressionType, MetadataVersion};
 use arrow_schema::ArrowError;
-use events::SignalState;
+use events::{Journey, SignalState};
 
 use super::{Batch, Detectors, Positions, Signals};
 
@@ -95,7 +95,23 @@ fn positions(p: &Positions) -> Columns {
         columns.insert(EDGE_AT, ("edge_id", Arc::new(edge_id), true));
         columns.insert(EDGE_AT + 1, ("edge_pos_m", Arc::new(edge_pos_m), true));
     }
+    if p.journey.iter().any(Option::is_some) {
+        columns.extend(journeys(p));
+    }
     columns
+}
+
+/// The columns that a table of positions has besides when a bus is among them.
+fn journeys(p: &Positions) -> Columns {
+    let column = |of: fn(&Journey) -> &str| {
+        let texts = p.journey.iter().map(|journey| journey.as_deref().map(of));
+        Arc::new(texts.collect::<StringArray>()) as ArrayRef
+    };
+    vec![
+        ("route", column(|journey| &journey.route), true),
+        ("direction", column(|journey| &journey.direction), true),
+        ("next_stop", column(|journey| &journey.next_stop), true),
+    ]
 }
 
 /// Columns of positions before those of the edge.
@@ -144,7 +160,8 @@ fn table(table: &'static str, columns: Option<Columns>, out: &mut Vec<u8>) -> Re
         let behind_schema = writer.get_ref().len();
         writer.write(&rows).and_then(|()| writer.finish()).map_err(arrow)?;
         drop(writer);
-        if rows.num_rows() < BARE_ROWS {
+        // A reader of a bare table takes it to have the columns that every one has.
+        if rows.num_rows() < BARE_ROWS && rows.column_by_name("route").is_none() {
             out.drain(start + 4..behind_schema);
             mark = BARE;
         }
@@ -202,6 +219,18 @@ fn read_positions(rows: &Rows<'_>, out: &mut Positions) -> Result<(), BatchError
         out.edge.resize(out.edge.len() + rows.rows.num_rows(), None);
     }
     out.received_ms.extend_from_slice(rows.numbers::<Int64Type>("received_ms")?.values());
+    if rows.rows.column_by_name("route").is_none() {
+        // No bus among them, or a block from before there were journeys.
+        out.journey.resize(out.time_ms.len(), None);
+        return Ok(());
+    }
+    let texts = rows.texts("route")?.iter().zip(rows.texts("direction")?).zip(rows.texts("next_stop")?);
+    out.journey.extend(texts.map(|((route, direction), next_stop)| {
+        let text = |said: Option<&str>| said.unwrap_or_default().to_owned();
+        route.map(|route| {
+            Box::new(Journey { route: route.to_owned(), direction: text(direction), next_stop: text(next_stop) })
+        })
+    }));
     Ok(())
 }
 
@@ -269,6 +298,7 @@ mod tests {
                 speed_mps: vec![None, Some(13.9)],
                 heading_deg: vec![Some(359.5), None],
                 edge: vec![Some(("Straße ü".to_owned(), 1.25)), None],
+                journey: vec![None; 2],
                 received_ms: vec![1_500, 2_500],
             },
             detectors: Detectors {
@@ -294,6 +324,11 @@ mod tests {
         }
     }
 
+    fn with_a_bus(mut batch: Batch) -> Batch {
+        batch.positions.journey[1] = Journey::new("550".into(), String::new(), "H1234".into()).unwrap();
+        batch
+    }
+
     #[test]
     fn batches_round_trip_also_with_empty_tables() {
         let full = sample();
@@ -301,6 +336,7 @@ mod tests {
             full.clone(),
             Batch::default(),
             Batch { positions: Positions::default(), ..full.clone() },
+            with_a_bus(full.clone()),
             Batch { detectors: Detectors::default(), signals: Signals::default(), ..full.clone() },
         ] {
             let mut bytes = vec![0xEE];

@@ -15,7 +15,7 @@ fn gate() -> Gate {
 fn position(source: &str, time_ms: i64) -> Event {
     let at = LonLat::new(11.3, 44.5).unwrap();
     let (source, time) = (source.to_owned(), TimeMs(time_ms));
-    Event::Position(Position { source, seq: None, time, at, speed: None, heading: None, edge: None })
+    Event::Position(Position { source, seq: None, time, at, speed: None, heading: None, edge: None, journey: None })
 }
 
 fn signal(time_ms: i64, phase: u16) -> Event {

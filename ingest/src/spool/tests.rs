@@ -15,6 +15,7 @@ fn batch(tag: u64, rows: usize) -> Batch {
         speed_mps: vec![Some(1.0); rows],
         heading_deg: vec![None; rows],
         edge: vec![None; rows],
+        journey: vec![None; rows],
         received_ms: vec![0; rows],
     };
     Batch { positions, ..Batch::default() }

@@ -270,6 +270,7 @@ fn a_long_spool_is_opened_without_reading_all_of_it() {
             speed_mps: vec![Some(1.0); rows],
             heading_deg: vec![None; rows],
             edge: vec![None; rows],
+            journey: vec![None; rows],
             received_ms: vec![0; rows],
         };
         time += rows as i64;

@@ -43,6 +43,7 @@ impl PositionReport {
             speed: MetresPerSecond::new((f64::from(self.speed_mm_s) / 1_000.0) as f32).ok(),
             heading: Some(HeadingDeg::wrapped((f64::from(self.heading_ddeg) / 10.0) as f32)),
             edge: with_edge.then(|| EdgeFix { edge_id: edge_id(), pos_m }),
+            journey: None,
         })
     }
 }

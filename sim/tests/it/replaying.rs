@@ -14,7 +14,16 @@ use crate::peer::{Heard, Manner, Peer};
 fn fix(source: &str, ms: i64) -> Record {
     let at = LonLat::new(11.0, 44.0).unwrap();
     let (source, time) = (source.to_owned(), TimeMs(ms));
-    Record::Event(Event::Position(Position { source, seq: None, time, at, speed: None, heading: None, edge: None }))
+    Record::Event(Event::Position(Position {
+        source,
+        seq: None,
+        time,
+        at,
+        speed: None,
+        heading: None,
+        edge: None,
+        journey: None,
+    }))
 }
 
 fn fast(format: &Format) -> ReplayConfig {

@@ -42,6 +42,16 @@ fn encode_position(position: &Position, out: &mut Vec<u8>) {
         text(&edge.edge_id, out);
         put(out, format_args!(",\"pos_m\":{}}}", edge.pos_m));
     }
+    if let Some(journey) = &position.journey {
+        put(out, format_args!(",\"route\":"));
+        text(&journey.route, out);
+        for (key, value) in [("direction", &journey.direction), ("next_stop", &journey.next_stop)] {
+            if !value.is_empty() {
+                put(out, format_args!(",\"{key}\":"));
+                text(value, out);
+            }
+        }
+    }
     out.push(b'}');
 }
 

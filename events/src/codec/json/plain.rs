@@ -132,6 +132,8 @@ impl<'a> Plain<'a> {
             b'l' if rest.starts_with(b"\"lon_deg\":") => Some((Key::LonDeg, 10)),
             b'l' if rest.starts_with(b"\"lat_deg\":") => Some((Key::LatDeg, 10)),
             b'h' if rest.starts_with(b"\"heading_deg\":") => Some((Key::HeadingDeg, 14)),
+            // Buses are few beside cars: who says his line is read the long way.
+            b'r' if rest.starts_with(b"\"route\"") => return None,
             b'e' if rest.starts_with(b"\"edge\":") => Some((Key::Edge, 7)),
             _ => None,
         };

@@ -168,18 +168,21 @@ fn any_event() -> impl Strategy<Value = Event> {
     let heading = prop::option::of((0.0_f32..360.0).prop_map(|deg| HeadingDeg::new(deg).unwrap()));
     let edge = (".{1,40}", prop_oneof![0.0..1e6_f64, Just(1e15), Just(5e-324)]);
     let edge = prop::option::of(edge.prop_map(|(edge_id, pos_m)| EdgeFix { edge_id, pos_m }));
+    let journey = prop::option::of((".{1,16}", ".{0,16}", ".{0,16}"))
+        .prop_map(|said| said.and_then(|(route, direction, stop)| Journey::new(route, direction, stop).unwrap()));
     let time = || (0_i64..=253_402_300_799_999).prop_map(TimeMs);
     let state = prop::sample::select(vec![SignalState::Red, SignalState::Yellow, SignalState::Green]);
     prop_oneof![
-        (source.clone(), seq(), time(), place(), speed(), heading, edge).prop_map(
-            |(source, seq, time, at, speed, heading, edge)| Event::Position(Position {
+        (source.clone(), seq(), time(), place(), speed(), heading, (edge, journey)).prop_map(
+            |(source, seq, time, at, speed, heading, (edge, journey))| Event::Position(Position {
                 source,
                 seq,
                 time,
                 at,
                 speed,
                 heading,
-                edge
+                edge,
+                journey
             })
         ),
         (

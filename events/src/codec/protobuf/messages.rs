@@ -33,6 +33,12 @@ pub(super) struct Position {
     pub(super) heading_deg: Option<f32>,
     #[prost(message, optional, tag = "8")]
     pub(super) edge: Option<EdgeFix>,
+    #[prost(string, optional, tag = "9")]
+    pub(super) route: Option<String>,
+    #[prost(string, optional, tag = "10")]
+    pub(super) direction: Option<String>,
+    #[prost(string, optional, tag = "11")]
+    pub(super) next_stop: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -100,6 +106,9 @@ impl From<&Place> for Position {
             speed_mps: p.speed.map(crate::units::MetresPerSecond::get),
             heading_deg: p.heading.map(crate::units::HeadingDeg::get),
             edge: p.edge.as_ref().map(|fix| EdgeFix { id: Some(fix.edge_id.clone()), pos_m: Some(fix.pos_m) }),
+            route: p.journey.as_ref().map(|journey| journey.route.clone()),
+            direction: p.journey.as_ref().map(|journey| journey.direction.clone()).filter(|said| !said.is_empty()),
+            next_stop: p.journey.as_ref().map(|journey| journey.next_stop.clone()).filter(|said| !said.is_empty()),
         }
     }
 }

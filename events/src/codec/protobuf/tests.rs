@@ -29,7 +29,9 @@ fn any_event(kind: Kind) -> impl Strategy<Value = Event> {
             Kind::Position => {
                 let heading = share.map(|share| HeadingDeg::wrapped(share * 360.0));
                 let edge = edge.map(|(edge_id, pos_m)| EdgeFix { edge_id, pos_m });
-                Event::Position(Position { source, seq, time, at, speed, heading, edge })
+                let journey =
+                    Journey::new("550".repeat(usize::from(n) % 3), "1".repeat(usize::from(n) % 2), "H".into());
+                Event::Position(Position { source, seq, time, at, speed, heading, edge, journey: journey.unwrap() })
             }
             Kind::Detector => {
                 let count = if n % 3 == 0 && (speed.is_some() || share.is_some()) { None } else { Some(u32::from(n)) };
@@ -81,6 +83,9 @@ fn one(change: impl FnOnce(&mut messages::Position)) -> Vec<u8> {
         speed_mps: None,
         heading_deg: None,
         edge: None,
+        route: None,
+        direction: None,
+        next_stop: None,
     };
     change(&mut position);
     bytes(messages::Events { positions: vec![position], ..Default::default() })
@@ -174,6 +179,9 @@ fn the_published_file_says_what_the_code_does() {
         ("speed_mps", Value::F32(7.5)),
         ("heading_deg", Value::F32(90.0)),
         ("edge", Value::Message(fix)),
+        ("route", text("550")),
+        ("direction", text("1")),
+        ("next_stop", text("H1234")),
     ];
     let position = messages::Position { edge: Some(edge), ..position };
     check_published(&file, "Position", &position.encode_to_vec(), &[&common[..], &said].concat());
@@ -204,7 +212,8 @@ fn any_full() -> (Position, DetectorInterval, SignalChange) {
     let at = LonLat::new(11.3, 44.5).unwrap();
     let speed = MetresPerSecond::new(7.5).ok();
     let heading = HeadingDeg::new(90.0).ok();
-    let position = Position { source: source.clone(), seq, time, at, speed, heading, edge: None };
+    let journey = Journey::new("550".into(), "1".into(), "H1234".into()).unwrap();
+    let position = Position { source: source.clone(), seq, time, at, speed, heading, edge: None, journey };
     let detector = DetectorInterval {
         source: source.clone(),
         seq,

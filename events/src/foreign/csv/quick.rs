@@ -108,7 +108,7 @@ impl Quick {
             return None;
         }
         let at = LonLat::new(lon?.value(), lat?.value()).ok()?;
-        Some(Position { source: source.clone(), seq, time: time?, at, speed, heading, edge: None })
+        Some(Position { source: source.clone(), seq, time: time?, at, speed, heading, edge: None, journey: None })
     }
 }
 

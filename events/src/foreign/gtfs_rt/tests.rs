@@ -17,7 +17,9 @@ fn feed_of(time: Option<u64>, entities: &[Entity]) -> Vec<u8> {
 fn bus(id: &str, lat: f32, lon: f32, time: Option<u64>) -> Entity {
     let place = Place { latitude: Some(lat), longitude: Some(lon), bearing: Some(90.0), speed: Some(7.5) };
     let descriptor = Descriptor { id: Some(id.to_owned()), label: Some("17".to_owned()) };
-    let vehicle = Vehicle { position: Some(place), timestamp: time, descriptor: Some(descriptor) };
+    let trip = Trip { route_id: Some("550".into()), direction_id: Some(1) };
+    let (trip, stop_id) = (Some(trip), Some("H1234".into()));
+    let vehicle = Vehicle { trip, position: Some(place), timestamp: time, stop_id, descriptor: Some(descriptor) };
     Entity { id: Some("e1".to_owned()), is_deleted: None, vehicle: Some(vehicle) }
 }
 
@@ -38,6 +40,8 @@ fn a_fleet_is_read_and_what_is_no_vehicle_is_passed_over() {
     assert_eq!((first.source.as_str(), first.time, second.source.as_str()), ("gtfs.5%2F01", TimeMs(5_000), "gtfs.17"));
     assert_eq!((first.at.lon_deg(), first.at.lat_deg()), (-97.75, 30.25));
     assert_eq!((first.speed.unwrap().get(), first.heading.unwrap().get()), (7.5, 90.0));
+    let line = Journey { route: "550".into(), direction: "1".into(), next_stop: "H1234".into() };
+    assert_eq!(first.journey.as_deref(), Some(&line));
     assert_eq!(second.time, TimeMs(9_000), "the feed's time, since the vehicle has none");
     unnamed.vehicle.as_mut().unwrap().descriptor = None;
     assert!(matches!(&fates(&feed_of(Some(9), &[unnamed]))[..], [Ok(event)] if event.source() == "gtfs.e1"));

@@ -28,6 +28,8 @@ fn a_message_is_a_position_of_the_vehicle_in_the_topic() {
     assert_eq!((p.at.lon_deg(), p.at.lat_deg()), (24.948786, 60.173036));
     assert_eq!((p.speed.unwrap().get(), p.heading.unwrap().get()), (9.0, 203.0));
     assert_eq!((p.seq, p.edge), (None, None));
+    let line = Journey { route: "5530".into(), direction: "1".into(), next_stop: "2314215".into() };
+    assert_eq!(p.journey.as_deref(), Some(&line));
     // The payload's operator is another one, or null, and never counts.
     assert_eq!(with("\"oper\":null").unwrap().source, "hfp.0018.01047");
 }

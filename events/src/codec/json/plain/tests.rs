@@ -11,7 +11,7 @@ const TOPIC: Topic<'static> = Topic { city: "x", kind: Kind::Position, source: "
 fn owned(plain: PlainPosition<'_>) -> Event {
     let PlainPosition { source, seq, time, at, speed, heading, edge } = plain;
     let edge = edge.map(|(id, pos_m)| EdgeFix { edge_id: id.to_owned(), pos_m });
-    Event::Position(Position { source: source.to_owned(), seq, time, at, speed, heading, edge })
+    Event::Position(Position { source: source.to_owned(), seq, time, at, speed, heading, edge, journey: None })
 }
 
 /// What the short way reads; `None` if it leaves the message to the long one. Whatever it reads is held against that.
@@ -120,6 +120,7 @@ fn position() -> impl Strategy<Value = Event> {
                 speed: speed.map(|mps| MetresPerSecond::new(mps).unwrap()),
                 heading: heading.map(|deg| HeadingDeg::new(deg).unwrap()),
                 edge: edge.map(|(edge_id, pos_m)| EdgeFix { edge_id, pos_m }),
+                journey: None,
             })
         },
     )
