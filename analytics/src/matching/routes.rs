@@ -119,6 +119,17 @@ impl Routes {
         &self.segments[at as usize]
     }
 
+    /// The length of a segment, metres, in full precision.
+    #[inline]
+    pub(crate) fn length_m(&self, at: SegmentIndex) -> f64 {
+        self.network.segment(at).length_m
+    }
+
+    /// Whether every segment begins where those that lead to it end.
+    pub(crate) fn streets_meet(&self) -> bool {
+        !self.gaps
+    }
+
     /// How often all rows were let go for want of space.
     pub(crate) fn cleared(&self) -> u64 {
         self.cleared

@@ -22,6 +22,9 @@ use super::{Break, World};
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
 
+/// A fix is beyond the end of a street when it is farther from it than this, metres: more than rounding makes.
+const BEYOND_M: f32 = 0.02;
+
 /// What is remembered of one vehicle.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
@@ -38,6 +41,8 @@ pub(crate) struct Track {
     pub(crate) shortened: bool,
     /// Where it began to stand off the network.
     off_since: Option<(i64, LonLat)>,
+    /// Places are told as they are known, so those of decided fixes stay as they were told.
+    told: bool,
     filter: Filter,
     /// Typical error of the newest smoothed place, metres; 0 before the first.
     sigma_m: f32,
@@ -160,8 +165,7 @@ impl Track {
         let mut column = Column::new(fix.time_ms, at);
         // A place outside of the hexagons is off them, however near their borders run.
         if world.config.hexagons.is_none() {
-            let heading = fix.heading();
-            model::candidates(world, &scale, heading, &mut column);
+            model::candidates(world, &scale, fix.course(), &mut column);
         }
         if column.states().is_empty() {
             self.fixes[i].role = self.off(world, &fix);
@@ -242,15 +246,30 @@ impl Track {
         let Some(k) = i.checked_sub(1).filter(|&k| k >= self.decided && self.fixes[k].role == Role::Skipped) else {
             return;
         };
-        let (fix, scale) = (self.fixes[k], self.scale(world));
-        let Some(last) = self.columns.back() else { return };
-        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
-        model::candidates(world, &scale, fix.heading(), &mut column);
-        if column.states().is_empty() || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
-            return;
-        }
+        let Some(column) = self.column_of(world, k) else { return };
         self.fixes[k].role = Role::Kept;
         self.push(world, column);
+    }
+
+    /// The column of a skipped fix behind all columns, with the best drives to it; `None` when none leads there.
+    fn column_of(&self, world: &mut World, k: usize) -> Option<Column> {
+        let (fix, scale) = (self.fixes[k], self.scale(world));
+        let last = self.columns.back()?;
+        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
+        model::candidates(world, &scale, fix.course(), &mut column);
+        let leads = !column.states().is_empty()
+            && model::forward(&world.ground, &mut world.routes, &scale, last, &mut column);
+        leads.then_some(column)
+    }
+
+    /// Whether a skipped fix lies off the street that the last of the model is on, up to so far before its end: where
+    /// streets leave at an acute angle, who has left is not beyond the end yet.
+    fn is_beyond(&self, world: &World, k: usize, before_m: f32) -> bool {
+        let Some(base) = self.base.filter(|_| self.fixes[k].role == Role::Skipped) else { return false };
+        let length_m = world.routes.segment(base.segment).length_m;
+        let at = self.fixes[k].point(&world.ground);
+        let (distance2_m2, offset_m) = world.ground.project(at, base.segment, length_m);
+        offset_m >= length_m - before_m && distance2_m2 > BEYOND_M * BEYOND_M
     }
 
     /// Decides the first column for good.
@@ -299,6 +318,15 @@ impl Track {
         (state, (255.0 / (1.0 + (-margin).exp())).round() as u8)
     }
 
+    /// Where the best drive, as it is known now, has the first column.
+    fn first_best(&self) -> On {
+        let last = self.columns.len() - 1;
+        let best = self.columns[last].best();
+        let state = (1..=last).rev().fold(best, |state, c| usize::from(self.columns[c].states()[state].before));
+        let state = &self.columns[0].states()[state];
+        On { segment: state.segment, offset_m: state.offset_m }
+    }
+
     fn next_kept(&self, from: usize) -> usize {
         let kept = (from..self.fixes.len()).find(|&k| self.fixes[k].role == Role::Kept);
         kept.expect("every undecided column has its fix in the track")
@@ -335,6 +363,7 @@ impl Track {
 
     /// Puts every undecided fix where the best drive has it now.
     pub(crate) fn place_provisionally(&mut self, world: &mut World) {
+        self.told = true;
         let (decided, base, held) = (self.decided, self.base, self.held);
         if let Some(last) = self.columns.len().checked_sub(1) {
             let mut state = self.columns[last].best();
@@ -352,7 +381,11 @@ impl Track {
                 self.place_kept(world, from, fix, on);
                 (from, self.base) = (fix + 1, self.fixes[fix].on());
             }
-            self.place_between(world, from, self.fixes.len(), None);
+            // Who has just crossed a junction is on the next street, though the model waits for more.
+            let newest = self.fixes.len() - 1;
+            let beyond = if newest >= from && self.is_beyond(world, newest, BEYOND_M) { self.column_of(world, newest) } else { None };
+            let end = beyond.map(|c| c.states()[c.best()]).map(|s| On { segment: s.segment, offset_m: s.offset_m });
+            self.place_between(world, from, self.fixes.len(), end);
         }
         (self.base, self.held) = (base, held);
     }
@@ -367,14 +400,26 @@ impl Track {
             self.end_drive(world, self.fixes.len());
         }
         while self.decided < 2.min(self.fixes.len()) {
-            if self.columns.front().is_some_and(|c| !c.decided) {
+            let open = self.columns.front().filter(|c| !c.decided).map(|_| self.next_kept(self.decided));
+            if open.is_some_and(|fix| fix < 2) {
                 self.decide(world);
-            } else {
-                // Only skipped ones are left behind the last decided.
-                self.place_between(world, self.decided, self.fixes.len(), None);
-                self.decided = self.fixes.len();
-                self.base = self.fixes.back().filter(|f| f.role == Role::Skipped).and_then(Fix::on).or(self.base);
+                continue;
             }
+            // A queue may begin right behind a junction: then the newest fix tells on which street it stands.
+            if open.is_none() && self.is_beyond(world, self.fixes.len() - 1, world.scale.skip_m) {
+                self.keep_last(world, self.fixes.len());
+                if self.columns.back().is_some_and(|c| !c.decided) {
+                    continue;
+                }
+            }
+            // Who has stood for long may be driving again: of the skipped fixes only the oldest are decided here, and
+            // the newer ones stay open until the model knows onto which street it went.
+            let upto = self.fixes.len().min(2);
+            if !self.told {
+                self.place_between(world, self.decided, upto, open.map(|_| self.first_best()));
+            }
+            let last = self.fixes.get(upto - 1).filter(|f| f.role == Role::Skipped);
+            (self.decided, self.base) = (upto, last.and_then(Fix::on).or(self.base));
         }
         let fix = self.fixes.pop_front()?;
         self.decided -= 1;
