@@ -262,13 +262,12 @@ impl Track {
         leads.then_some(column)
     }
 
-    /// Whether a skipped fix lies off the street that the last of the model is on, up to so far before its end: where
-    /// streets leave at an acute angle, who has left is not beyond the end yet.
-    fn is_beyond(&self, world: &World, k: usize, before_m: f32) -> bool {
-        let Some(base) = self.base.filter(|_| self.fixes[k].role == Role::Skipped) else { return false };
-        let length_m = world.routes.segment(base.segment).length_m;
+    /// Whether a fix lies off a street, at its end or up to so far before it: where streets leave at an acute angle,
+    /// who has left is not beyond the end yet.
+    fn is_off(&self, world: &World, k: usize, segment: u32, before_m: f32) -> bool {
+        let length_m = world.routes.segment(segment).length_m;
         let at = self.fixes[k].point(&world.ground);
-        let (distance2_m2, offset_m) = world.ground.project(at, base.segment, length_m);
+        let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
         offset_m >= length_m - before_m && distance2_m2 > BEYOND_M * BEYOND_M
     }
 
@@ -366,7 +365,8 @@ impl Track {
         self.told = true;
         let (decided, base, held) = (self.decided, self.base, self.held);
         if let Some(last) = self.columns.len().checked_sub(1) {
-            let mut state = self.columns[last].best();
+            let newest = self.newest(world).map(|c| c.states()[c.best()]);
+            let mut state = newest.map_or_else(|| self.columns[last].best(), |s| usize::from(s.before));
             world.trace.clear();
             for c in (0..=last).rev() {
                 let s = &self.columns[c].states()[state];
@@ -381,13 +381,21 @@ impl Track {
                 self.place_kept(world, from, fix, on);
                 (from, self.base) = (fix + 1, self.fixes[fix].on());
             }
-            // Who has just crossed a junction is on the next street, though the model waits for more.
-            let newest = self.fixes.len() - 1;
-            let beyond = if newest >= from && self.is_beyond(world, newest, BEYOND_M) { self.column_of(world, newest) } else { None };
-            let end = beyond.map(|c| c.states()[c.best()]).map(|s| On { segment: s.segment, offset_m: s.offset_m });
+            let end = newest.map(|s| On { segment: s.segment, offset_m: s.offset_m });
             self.place_between(world, from, self.fixes.len(), end);
         }
         (self.base, self.held) = (base, held);
+    }
+
+    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
+    /// which way a drive that has just begun goes, and onto which street somebody has just turned.
+    fn newest(&self, world: &mut World) -> Option<Column> {
+        let newest = self.fixes.len().checked_sub(1).filter(|&k| self.fixes[k].role == Role::Skipped)?;
+        let last = self.columns.back()?;
+        let begins = self.columns.len() == 1 && !last.decided;
+        let state = &last.states()[last.best()];
+        let tells = begins || self.is_off(world, newest, state.segment, BEYOND_M);
+        if tells { self.column_of(world, newest) } else { None }
     }
 
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are
@@ -406,9 +414,14 @@ impl Track {
                 continue;
             }
             // A queue may begin right behind a junction: then the newest fix tells on which street it stands.
-            if open.is_none() && self.is_beyond(world, self.fixes.len() - 1, world.scale.skip_m) {
-                self.keep_last(world, self.fixes.len());
-                if self.columns.back().is_some_and(|c| !c.decided) {
+            let newest = self.fixes.len() - 1;
+            let off = |on: On| self.is_off(world, newest, on.segment, world.scale.skip_m);
+            if open.is_none() && self.fixes[newest].role == Role::Skipped && self.base.is_some_and(off) {
+                let column = self.column_of(world, newest);
+                let elsewhere = |c: &Column| self.base.is_some_and(|on| c.states()[c.best()].segment != on.segment);
+                if let Some(column) = column.filter(elsewhere) {
+                    self.fixes[newest].role = Role::Kept;
+                    self.push(world, column);
                     continue;
                 }
             }
