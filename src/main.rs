@@ -11,6 +11,7 @@
 //! | `arterial analytics` | [`analyse_live`] | the spool | metrics, API, dashboard |
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
+//! | `arterial verify` | [`verify`] | a simulated city | the errors of every metric by share of probes |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -34,6 +35,7 @@ mod replay;
 mod simulate;
 mod spool;
 mod take_in;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ enum Command {
     Analyze(analyze::Args),
     /// Find the streets that vehicles drove, from their positions
     Match(match_paths::Args),
+    /// Hold the pipeline against a simulated city's truth: errors by share of probes
+    Verify(verify::Args),
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
@@ -111,6 +115,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
+        Some(Command::Verify(args)) => asynchronous(|stop| verify::run(args, stop)),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),

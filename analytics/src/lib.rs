@@ -16,6 +16,7 @@
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
+//! - [`verify`]: the cells against the simulator's truth
 
 pub mod cell;
 pub mod detector;
@@ -28,5 +29,6 @@ pub mod metric;
 pub mod output;
 pub mod pane;
 pub mod snapshot;
+pub mod verify;
 
 pub use engine::{Engine, EngineConfig};
