@@ -12,6 +12,7 @@
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial verify` | [`verify`] | a simulated city | the errors of every metric by share of probes |
+//! | `arterial explain` | [`explain`] | a metric, a segment, a window | the formula with its numbers, what was left out and why |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -25,6 +26,7 @@ mod city;
 mod credentials;
 mod dead_letters;
 mod door;
+mod explain;
 mod health;
 mod input;
 mod listen;
@@ -72,6 +74,8 @@ enum Command {
     Match(match_paths::Args),
     /// Hold the pipeline against a simulated city's truth: errors by share of probes
     Verify(verify::Args),
+    /// Say where a number comes from, and what was left out of it
+    Explain(explain::Args),
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
@@ -116,6 +120,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Verify(args)) => asynchronous(|stop| verify::run(args, stop)),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),

@@ -13,6 +13,7 @@
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`follow`]: the thread that tails the spool and ticks
+//! - [`explain`]: a published figure with its numbers filled in
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
@@ -21,6 +22,7 @@
 pub mod cell;
 pub mod detector;
 pub mod engine;
+pub mod explain;
 pub mod export;
 pub mod follow;
 pub mod http;

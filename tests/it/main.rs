@@ -9,6 +9,7 @@
 //! - [`formats`]: every count in `docs/formats.md`
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
+//! - [`verify`]: the whole pipeline against the simulator's truth
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -28,3 +29,4 @@ mod processes;
 mod recordings;
 mod simulate;
 mod support;
+mod verify;

@@ -129,6 +129,11 @@ impl Fix {
         Velocity::new(f32::from(self.speed) * 0.5, self.heading())
     }
 
+    /// Whether it says itself that it stands: at most half a metre a second.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.speed <= 1
+    }
+
     /// Whether nothing was smoothed.
     pub(crate) fn is_raw(&self) -> bool {
         self.shift == [0; 2]

@@ -86,8 +86,9 @@ impl Stretch {
         (self.begin, self.end, self.at, self.last) = (begin, end, 0, begin);
     }
 
-    /// Lays one fix on the route, not behind the one laid before.
-    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point) -> On {
+    /// Lays one fix on the route, not behind the one laid before; and before a junction, if it is less than `line_m`
+    /// behind it: who stands there waits at the stop line, and noise has carried it over.
+    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point, line_m: f32) -> On {
         let mut best = (f32::INFINITY, self.at, self.last);
         for (i, segment) in self.route.iter().enumerate().skip(self.at) {
             let length_m = routes.segment(segment.0).length_m;
@@ -101,6 +102,10 @@ impl Stretch {
                 let offset_m = offset_m.max(low).min(high.max(low));
                 best = (distance2, i, On { segment: segment.0, offset_m });
             }
+        }
+        if best.1 > self.at && best.2.offset_m < line_m {
+            let before = self.route[best.1 - 1].0;
+            best = (best.0, best.1 - 1, On { segment: before, offset_m: routes.segment(before).length_m });
         }
         (self.at, self.last) = (best.1, best.2);
         self.last

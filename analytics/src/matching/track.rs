@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use events::LonLat;
+use roads::SegmentIndex;
 
 use super::fix::{Fix, Role};
 use super::ground::Point;
@@ -21,6 +22,14 @@ use super::{Break, World};
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
+
+/// Vehicles stand before junctions and not right behind them, so a fix at rest is believed to be before the line within
+/// so many standard deviations of its receiver, and so many metres at the most.
+const LINE_SIGMAS: f32 = 3.0;
+const LINE_M_MAX: f32 = 25.0;
+
+/// How much a decided fix counts in the mean of how far fixes lie aside.
+const ASIDE_SHARE: f32 = 0.125;
 
 /// A fix is beyond the end of a street when it is farther from it than this, metres: more than rounding makes.
 const BEYOND_M: f32 = 0.02;
@@ -43,6 +52,8 @@ pub(crate) struct Track {
     off_since: Option<(i64, LonLat)>,
     /// Places are told as they are known, so those of decided fixes stay as they were told.
     told: bool,
+    /// Mean square of how far decided fixes lie aside of their street, metres²: how much the receiver is off.
+    aside_m2: f32,
     filter: Filter,
     /// Typical error of the newest smoothed place, metres; 0 before the first.
     sigma_m: f32,
@@ -106,7 +117,7 @@ impl Track {
     fn redo(&mut self, world: &mut World) {
         self.columns.clear();
         (self.decided, self.base, self.held, self.off_since) = (0, None, false, None);
-        (self.filter, self.sigma_m) = (Filter::default(), 0.0);
+        (self.filter, self.sigma_m, self.aside_m2) = (Filter::default(), 0.0, 0.0);
         if self.shortened
             && let Some(first) = self.fixes.front().copied()
         {
@@ -277,6 +288,9 @@ impl Track {
         let chosen = &self.columns[0].states()[state];
         let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
         let fix = self.next_kept(self.decided);
+        let (at, length_m) = (self.fixes[fix].point(&world.ground), world.routes.segment(on.segment).length_m);
+        let (aside_m2, _) = world.ground.project(at, on.segment, length_m);
+        self.aside_m2 += (aside_m2 - self.aside_m2) * if self.aside_m2 == 0.0 { 1.0 } else { ASIDE_SHARE };
         self.place_kept(world, self.decided, fix, on);
         self.fixes[fix].confidence = confidence;
         (self.decided, self.base) = (fix + 1, self.fixes[fix].on());
@@ -336,8 +350,25 @@ impl Track {
         let scale = self.scale(world);
         let spot = place::hold(&world.ground, &world.routes, &scale, self.base, self.held, state);
         self.held = spot != state;
+        let spot = self.before_line(world, fix, spot);
         self.place_between(world, from, fix, Some(spot));
         self.fixes[fix].put(spot);
+    }
+
+    /// Who stands less than this behind a junction is taken to wait before it, metres: as far as its receiver may be off,
+    /// judged by how far its fixes are aside of the streets; 0 for who does not say that it stands.
+    fn line_m(&self, fix: usize) -> f32 {
+        if self.fixes[fix].is_at_rest() { (LINE_SIGMAS * self.aside_m2.sqrt()).min(LINE_M_MAX) } else { 0.0 }
+    }
+
+    /// A spot right behind the junction at the end of the base's street, put before it; see [`Track::line_m`].
+    fn before_line(&self, world: &World, fix: usize, on: On) -> On {
+        let Some(base) = self.base.filter(|b| b.segment != on.segment && on.offset_m < self.line_m(fix)) else {
+            return on;
+        };
+        let follows = world.network.successors(SegmentIndex(base.segment)).contains(&SegmentIndex(on.segment));
+        let end = On { segment: base.segment, offset_m: world.routes.segment(base.segment).length_m };
+        if follows { end } else { on }
     }
 
     /// Lays the skipped fixes `from..to` on the way from the base to `end`, or ahead of the base.
@@ -355,7 +386,7 @@ impl Track {
                 set = true;
             }
             let at = self.fixes[k].point(&world.ground);
-            let on = world.stretch.lay(&world.ground, &world.routes, at);
+            let on = world.stretch.lay(&world.ground, &world.routes, at, self.line_m(k));
             self.fixes[k].put(on);
         }
     }
