@@ -57,7 +57,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).with_context(away)?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    let told: Value = serde_json::from_str(body).with_context(|| format!("what answers on {address} is no Arterial"))?;
+    let told: Value =
+        serde_json::from_str(body).with_context(|| format!("what answers on {address} is no Arterial"))?;
     if let Some(message) = told.pointer("/error/message").and_then(Value::as_str) {
         bail!("{message}");
     }
@@ -70,7 +71,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     writeln!(out, "{}\n  = {}\n  = {}", text("formula"), text("filled_in"), text("result"))?;
     writeln!(out, "segment    {} ({})", text("segment"), text("name"))?;
     writeln!(out, "counted    {} position reports of {} vehicles", told["events"], told["vehicles"])?;
-    writeln!(out, "free flow  {:.2} m/s: {}", told["free_flow_mps"].as_f64().unwrap_or_default(), text("free_flow_basis"))?;
+    writeln!(
+        out,
+        "free flow  {:.2} m/s: {}",
+        told["free_flow_mps"].as_f64().unwrap_or_default(),
+        text("free_flow_basis")
+    )?;
     writeln!(out, "left out, in the whole city since the start:")?;
     let left_out = told["left_out"].as_array().map_or(&[][..], Vec::as_slice);
     if left_out.is_empty() {

@@ -158,10 +158,7 @@ fn numbers(
     let t_s = s.density_veh_per_km[row] / 1_000.0 * length_m * seconds;
     let (v_mps, ratio) = (s.speed_mps[row], s.speed_ratio[row]);
     match metric {
-        Metric::Speed => (
-            format!("{d_m:.3} m / {t_s:.3} s"),
-            format!("{v_mps:.3} m/s = {:.1} km/h", v_mps * 3.6),
-        ),
+        Metric::Speed => (format!("{d_m:.3} m / {t_s:.3} s"), format!("{v_mps:.3} m/s = {:.1} km/h", v_mps * 3.6)),
         Metric::TravelTimeIndex => (
             format!("{t_s:.3} s / ({d_m:.3} m / {free_mps:.3} m/s)"),
             if ratio > 0.0 { format!("{:.3}", 1.0 / ratio) } else { "nothing moved: without bound".to_owned() },
@@ -228,7 +225,8 @@ mod tests {
         let mut store = PaneStore::default();
         for vehicle in 0..vehicles {
             let (segment, pane_ms) = (SegmentIndex(5), 10_000 * (vehicle as i64 % 6));
-            store.add(&Contribution { segment, pane_ms, vehicle, distance_mm: 100_000, time_ms: 20_000, events: 2 });
+            let one = Contribution { segment, pane_ms, vehicle, distance_mm: 100_000, time_ms: 20_000, events: 2 };
+            assert!(store.add(&one));
         }
         let (window, span) = (Window::OneMinute, Window::OneMinute.ending(59_999));
         let metrics = TrafficQuery::new(network).run(&store, window, span).unwrap();

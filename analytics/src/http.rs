@@ -157,7 +157,10 @@ async fn explain_route(State(server): State<Server>, Query(query): Query<Explain
 }
 
 async fn unknown_api(request: Request) -> Response {
-    let message = format!("{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/explain", request.uri().path());
+    let message = format!(
+        "{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/explain",
+        request.uri().path()
+    );
     fault(StatusCode::NOT_FOUND, "not_found", &message)
 }
 

@@ -135,7 +135,9 @@ fn bologna(data: &Path, extra: &[&str]) -> (f64, f64, usize) {
 fn bologna_from_positions_alone_agrees_with_sumos_own_means() {
     let Some(data) = recordings() else { return };
     let (median_mps, most_mps, n) = bologna(&data, &[]);
-    println!("bologna, positions only: median difference {median_mps:.3} m/s, 90 % {most_mps:.3} over {n} edge-minutes");
+    println!(
+        "bologna, positions only: median difference {median_mps:.3} m/s, 90 % {most_mps:.3} over {n} edge-minutes"
+    );
     assert!(n > 500 && median_mps <= 0.3 && most_mps <= 1.0, "{median_mps}, {most_mps} m/s over {n}");
 }
 
@@ -182,7 +184,9 @@ fn bolognas_delay_is_that_of_sumo() {
     let sumo_s = time_lost_s(&data.join("sumo-bologna/edgedata.xml.gz"));
     for (extra, most) in [(&["--trust-edge"][..], 0.03), (&[][..], 0.05)] {
         let ours = bologna_cells(&data, extra);
-        let lost = |((edge, _), (metres, seconds)): (&(String, i64), &(f64, f64))| (seconds - metres / limits[&**edge]).max(0.0);
+        let lost = |((edge, _), (metres, seconds)): (&(String, i64), &(f64, f64))| {
+            (seconds - metres / limits[&**edge]).max(0.0)
+        };
         let ours_s: f64 = ours.iter().map(lost).sum();
         let apart = ours_s / sumo_s - 1.0;
         println!("bologna {extra:?}: {ours_s:.0} s lost, SUMO {sumo_s:.0} s, {:.2} %", apart * 100.0);

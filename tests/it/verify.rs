@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::support::{arterial, run};
 
+/// Somebody who has stood for long before a junction and creeps over it may be a second late on the other side.
+const EXACT_MISSED: f64 = 0.002;
+
 /// The figures of every share.
 fn verify(args: &[&str]) -> Vec<Value> {
     let output = run(arterial().arg("verify").arg("--json").args(args));
@@ -23,7 +26,9 @@ fn everybody_without_noise_is_the_truth() {
     println!("{differing} of {cells} cells differ");
     assert!(cells > 10_000.0 && differing <= cells * EXACT_MISSED, "{differing} of {cells}");
     assert_eq!(number(&rows[0], "/coverage"), 1.0);
-    for (metric, most) in [("speed_mps", 0.01), ("flow_per_h", 0.01), ("city_delay_veh_h", 0.005), ("corridor_s", 0.005)] {
+    for (metric, most) in
+        [("speed_mps", 0.01), ("flow_per_h", 0.01), ("city_delay_veh_h", 0.005), ("corridor_s", 0.005)]
+    {
         let error = number(&rows[0], &format!("/{metric}/mape"));
         println!("{metric}: {:.3} %", error * 100.0);
         assert!(error <= most, "{metric}: {error}");
@@ -32,7 +37,7 @@ fn everybody_without_noise_is_the_truth() {
 
 #[test]
 fn five_in_a_hundred_tell_the_citys_delay_and_travel_times() {
-    let rows = verify(&["--probes", "5%", "--duration-s", "1800", "--vehicles", "4000"]);
+    let rows = verify(&["--probes", "5%", "--duration-s", "1800", "--vehicles", "2000"]);
     let (delay, corridor) = (number(&rows[0], "/city_delay_veh_h/mape"), number(&rows[0], "/corridor_s/mape"));
     let share = number(&rows[0], "/probe_share_found");
     println!("5 %: the loops say {share:.4}; delay {:.1} %, corridors {:.1} %", delay * 100.0, corridor * 100.0);

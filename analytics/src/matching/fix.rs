@@ -129,9 +129,9 @@ impl Fix {
         Velocity::new(f32::from(self.speed) * 0.5, self.heading())
     }
 
-    /// Whether it says itself that it stands: at most half a metre a second.
+    /// Whether it says itself that it stands, or creeps in a queue: at most two metres a second.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.speed <= 1
+        self.speed <= 4
     }
 
     /// Whether nothing was smoothed.

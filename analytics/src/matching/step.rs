@@ -109,7 +109,8 @@ impl Pieces {
         moved_m: f64,
     ) -> Drive {
         // Ends of streets and places on them are of whole millimetres, so that what is left of a street is too.
-        let (length_m, from_m, to_m) = (in_millimetres(routes.length_m(a)), in_millimetres(from_m), in_millimetres(to_m));
+        let (length_m, from_m, to_m) =
+            (in_millimetres(routes.length_m(a)), in_millimetres(from_m), in_millimetres(to_m));
         if a == b && to_m >= from_m {
             // At an end before a gap a vehicle may be anywhere in it.
             self.is_whole = routes.streets_meet() || (from_m > 0.0 && to_m < length_m - END_M);

@@ -268,8 +268,8 @@ impl Track {
         let last = self.columns.back()?;
         let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
         model::candidates(world, &scale, fix.course(), &mut column);
-        let leads = !column.states().is_empty()
-            && model::forward(&world.ground, &mut world.routes, &scale, last, &mut column);
+        let leads =
+            !column.states().is_empty() && model::forward(&world.ground, &mut world.routes, &scale, last, &mut column);
         leads.then_some(column)
     }
 

@@ -187,9 +187,9 @@ impl Comparison {
             windows.sort_unstable();
             windows.dedup();
             for window in windows {
-                let time_s = |sums| corridor::travel_time_s(network, &route, sums, window);
-                let Some(true_s) = time_s(&true_quarters) else { continue };
-                match time_s(&found_quarters) {
+                let time_s = |sums, share| corridor::travel_time_s(network, &route, sums, window, share);
+                let Some(true_s) = time_s(&true_quarters, 1.0) else { continue };
+                match time_s(&found_quarters, share) {
                     Some(found_s) => all.corridor.add(true_s, found_s, true),
                     None => all.corridors_unseen += 1,
                 }

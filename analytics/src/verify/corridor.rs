@@ -4,7 +4,7 @@
 //!
 //! A corridor follows one street as long as it goes on under the same name and class. Its travel time is the sum of
 //! length over space-mean speed of its segments, all in the same quarter of an hour (the instantaneous travel time of
-//! the literature). A segment without a vehicle is taken at free flow times the corridor's own travel time index.
+//! the literature). A segment without a vehicle is taken at the corridor's own travel time index.
 
 use roads::{Network, RoadClass, Segment, SegmentIndex};
 
@@ -16,6 +16,10 @@ const CORRIDORS_MAX: usize = 20;
 /// Shorter ones are none, metres; longer ones are cut.
 const LENGTH_M_MIN: f64 = 800.0;
 const LENGTH_M_MAX: f64 = 4_000.0;
+
+/// Where few were seen, one who stood long would be the whole segment. So a segment leans on its corridor: as if so many
+/// more had driven it at the corridor's own travel time index, times the share of the vehicles that were not seen.
+const LEAN_VEHICLES: f64 = 2.0;
 
 /// A travel time needs to have seen so much of the corridor's length, of 1.
 const SEEN_MIN: f64 = 0.5;
@@ -35,7 +39,8 @@ pub(super) fn choose(network: &Network) -> Vec<Vec<SegmentIndex>> {
     // Who begins at the begin of a street has all of it before him.
     for begins in [true, false] {
         for first in network.indices() {
-            if taken[first.at()] || goes_on[first.at()] == begins || network.segment(first).class > RoadClass::Secondary {
+            if taken[first.at()] || goes_on[first.at()] == begins || network.segment(first).class > RoadClass::Secondary
+            {
                 continue;
             }
             let route = follow(network, first, &mut taken);
@@ -50,22 +55,35 @@ pub(super) fn choose(network: &Network) -> Vec<Vec<SegmentIndex>> {
     routes.into_iter().map(|(_, route)| route).collect()
 }
 
-/// Seconds to drive a corridor in a window; `None` when too little of it was seen.
-pub(super) fn travel_time_s(network: &Network, route: &[SegmentIndex], sums: &Sums, window: i64) -> Option<f64> {
-    let (mut seen_m, mut seen_s, mut seen_free_s, mut unseen_free_s) = (0.0, 0.0, 0.0, 0.0);
+/// Seconds to drive a corridor in a window, from that share of the vehicles; `None` when too little of it was seen.
+pub(super) fn travel_time_s(
+    network: &Network,
+    route: &[SegmentIndex],
+    sums: &Sums,
+    window: i64,
+    share: f64,
+) -> Option<f64> {
+    let seen = |at: SegmentIndex| sums.get(&(at, window)).filter(|sum| sum.distance_m > 0.0);
+    let (mut length_m, mut seen_m, mut spent_s, mut free_s) = (0.0, 0.0, 0.0, 0.0);
     for &at in route {
         let segment = network.segment(at);
-        let free_s = segment.length_m / f64::from(segment.free_flow_mps());
-        match sums.get(&(at, window)).and_then(|sum| sum.speed_mps()).filter(|mps| *mps > 0.0) {
-            Some(mps) => {
-                (seen_m, seen_s, seen_free_s) =
-                    (seen_m + segment.length_m, seen_s + segment.length_m / mps, seen_free_s + free_s);
-            }
-            None => unseen_free_s += free_s,
+        length_m += segment.length_m;
+        if let Some(sum) = seen(at) {
+            seen_m += segment.length_m;
+            spent_s += sum.time_s;
+            free_s += sum.distance_m / f64::from(segment.free_flow_mps());
         }
     }
-    let length_m: f64 = route.iter().map(|s| network.segment(*s).length_m).sum();
-    (seen_m >= SEEN_MIN * length_m).then(|| seen_s + unseen_free_s * seen_s / seen_free_s)
+    let lean = LEAN_VEHICLES * (1.0 - share).max(0.0);
+    let drive_s = |at: &SegmentIndex| {
+        let segment = network.segment(*at);
+        let usual_s = segment.length_m / f64::from(segment.free_flow_mps()) * spent_s / free_s;
+        seen(*at).map_or(usual_s, |sum| {
+            let vehicles = sum.distance_m / segment.length_m;
+            (sum.time_s + lean * usual_s) / (vehicles + lean)
+        })
+    };
+    (seen_m >= SEEN_MIN * length_m).then(|| route.iter().map(drive_s).sum())
 }
 
 fn follow(network: &Network, first: SegmentIndex, taken: &mut [bool]) -> Vec<SegmentIndex> {

@@ -60,8 +60,7 @@ pub fn svg(rows: &[Row], title: &str) -> String {
         push(&mut out, format_args!(r#"<text x="{at:.1}" y="{base}" text-anchor="middle">{share} %</text>"#));
     }
     for (i, line) in LINES.iter().enumerate() {
-        let points: Vec<(f64, f64)> =
-            rows.iter().filter_map(|r| Some((x(r.probe_share), y((line.of)(r)?)))).collect();
+        let points: Vec<(f64, f64)> = rows.iter().filter_map(|r| Some((x(r.probe_share), y((line.of)(r)?)))).collect();
         draw(&mut out, line, i, &points);
     }
     push(&mut out, format_args!("</svg>"));
@@ -79,11 +78,18 @@ fn head(out: &mut String, title: &str) {
     let escaped = title.replace('&', "&amp;").replace('<', "&lt;");
     push(out, format_args!(r#"<text x="{LEFT}" y="28" font-size="16" font-weight="bold">{escaped}</text>"#));
     let (middle, low) = ((LEFT + RIGHT) / 2.0, BOTTOM + 48.0);
-    push(out, format_args!(r#"<text x="{middle}" y="{low}" text-anchor="middle">share of the vehicles that are probes</text>"#));
+    push(
+        out,
+        format_args!(
+            r#"<text x="{middle}" y="{low}" text-anchor="middle">share of the vehicles that are probes</text>"#
+        ),
+    );
     let half = (TOP + BOTTOM) / 2.0;
     push(
         out,
-        format_args!(r#"<text x="16" y="{half}" text-anchor="middle" transform="rotate(-90 16 {half})">mean absolute error</text>"#),
+        format_args!(
+            r#"<text x="16" y="{half}" text-anchor="middle" transform="rotate(-90 16 {half})">mean absolute error</text>"#
+        ),
     );
 }
 
@@ -100,10 +106,7 @@ fn draw(out: &mut String, line: &Line, number: usize, points: &[(f64, f64)]) {
         let shape = match number % 3 {
             0 => format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="{colour}"/>"#),
             1 => format!(r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{colour}"/>"#, x - 4.0, y - 4.0),
-            _ => format!(
-                r#"<path d="M{x:.1},{:.1} l5,9 l-10,0 z" fill="{colour}"/>"#,
-                y - 5.0
-            ),
+            _ => format!(r#"<path d="M{x:.1},{:.1} l5,9 l-10,0 z" fill="{colour}"/>"#, y - 5.0),
         };
         push(out, format_args!("{shape}"));
     }

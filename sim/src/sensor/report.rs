@@ -51,8 +51,7 @@ impl PositionReport {
             source: format!("{gateway}.v{}", self.vehicle),
             seq: Some(u64::from(self.seq)),
             time: TimeMs(self.time_ms),
-            at: LonLat::new(self.lon_deg(), self.lat_deg())
-                .expect("the sensors keep places on the globe and off 0, 0"),
+            at: LonLat::new(self.lon_deg(), self.lat_deg()).expect("the sensors keep places on the globe and off 0, 0"),
             speed: MetresPerSecond::new((f64::from(self.speed_mm_s) / 1_000.0) as f32).ok(),
             heading: Some(HeadingDeg::wrapped((f64::from(self.heading_ddeg) / 10.0) as f32)),
             edge: with_edge.then(|| EdgeFix { edge_id: edge_id(), pos_m }),
