@@ -25,7 +25,7 @@ fn everybody_without_noise_is_the_truth() {
     let (cells, differing) = (number(&rows[0], "/cells"), number(&rows[0], "/cells_differing"));
     println!("{differing} of {cells} cells differ");
     assert!(cells > 10_000.0 && differing <= cells * EXACT_MISSED, "{differing} of {cells}");
-    assert_eq!(number(&rows[0], "/coverage"), 1.0);
+    assert!(number(&rows[0], "/coverage") > 0.999);
     for (metric, most) in
         [("speed_mps", 0.01), ("flow_per_h", 0.01), ("city_delay_veh_h", 0.005), ("corridor_s", 0.005)]
     {

@@ -55,6 +55,8 @@ pub(crate) struct Stretch {
     end: On,
     /// Segments from begin to end, both included; one when they are the same.
     route: Vec<SegmentIndex>,
+    /// Each of them follows the one before.
+    is_connected: bool,
     /// How far along `route` the last fix was laid.
     at: usize,
     last: On,
@@ -63,7 +65,7 @@ pub(crate) struct Stretch {
 impl Default for Stretch {
     fn default() -> Self {
         let nowhere = On { segment: 0, offset_m: 0.0 };
-        Self { begin: nowhere, end: nowhere, route: Vec::new(), at: 0, last: nowhere }
+        Self { begin: nowhere, end: nowhere, route: Vec::new(), is_connected: true, at: 0, last: nowhere }
     }
 }
 
@@ -73,12 +75,14 @@ impl Stretch {
         let length_m = routes.segment(begin.segment).length_m;
         let end = end.unwrap_or(On { segment: begin.segment, offset_m: length_m });
         self.route.clear();
+        self.is_connected = true;
         if begin.segment != end.segment || end.offset_m < begin.offset_m {
             let limit_m = scale.route_limit_m(straight_m);
             if routes.between(begin.segment, end.segment, limit_m, &mut self.route).is_some() {
                 self.route.push(SegmentIndex(end.segment));
             } else if begin.segment != end.segment {
                 // Turned round, or nothing is known: on the one or the other.
+                self.is_connected = false;
                 self.route.push(SegmentIndex(end.segment));
             }
         }
@@ -103,7 +107,7 @@ impl Stretch {
                 best = (distance2, i, On { segment: segment.0, offset_m });
             }
         }
-        if best.1 > self.at && best.2.offset_m < line_m {
+        if best.1 > self.at && best.2.offset_m < line_m && self.is_connected {
             let before = self.route[best.1 - 1].0;
             best = (best.0, best.1 - 1, On { segment: before, offset_m: routes.segment(before).length_m });
         }

@@ -28,6 +28,9 @@ pub const TRACK_FIXES_MAX: usize = 22;
 const LINE_SIGMAS: f32 = 3.0;
 const LINE_M_MAX: f32 = 25.0;
 
+/// A receiver whose fixes lie less aside of the streets than this is believed at a junction, metres.
+const EXACT_M: f32 = 1.0;
+
 /// How much a decided fix counts in the mean of how far fixes lie aside.
 const ASIDE_SHARE: f32 = 0.125;
 
@@ -444,10 +447,12 @@ impl Track {
                 self.decide(world);
                 continue;
             }
-            // A queue may begin right behind a junction: then the newest fix tells on which street it stands.
+            // A queue may begin right behind a junction: then the newest fix tells on which street it stands, if noise
+            // has not carried it there.
             let newest = self.fixes.len() - 1;
             let off = |on: On| self.is_off(world, newest, on.segment, world.scale.skip_m);
-            if open.is_none() && self.fixes[newest].role == Role::Skipped && self.base.is_some_and(off) {
+            let is_exact = self.aside_m2 < EXACT_M * EXACT_M;
+            if open.is_none() && is_exact && self.fixes[newest].role == Role::Skipped && self.base.is_some_and(off) {
                 let column = self.column_of(world, newest);
                 let elsewhere = |c: &Column| self.base.is_some_and(|on| c.states()[c.best()].segment != on.segment);
                 if let Some(column) = column.filter(elsewhere) {
