@@ -359,9 +359,14 @@ impl Track {
     }
 
     /// Who stands less than this behind a junction is taken to wait before it, metres: as far as its receiver may be off,
-    /// judged by how far its fixes are aside of the streets; 0 for who does not say that it stands.
+    /// judged by how far its fixes are aside of the streets; 0 for who does not say that it stands. For cells only:
+    /// driven paths stay as the model has them.
     fn line_m(&self, fix: usize) -> f32 {
-        if self.fixes[fix].is_at_rest() { (LINE_SIGMAS * self.aside_m2.sqrt()).min(LINE_M_MAX) } else { 0.0 }
+        if self.told && self.fixes[fix].is_at_rest() {
+            (LINE_SIGMAS * self.aside_m2.sqrt()).min(LINE_M_MAX)
+        } else {
+            0.0
+        }
     }
 
     /// A spot right behind the junction at the end of the base's street, put before it; see [`Track::line_m`].
