@@ -24,6 +24,9 @@ pub const STRAIGHT_M_MAX: f64 = 50.0;
 /// Nearer to the end of a segment than this is at its end, metres: lengths in single precision are so exact.
 const END_M: f64 = 1e-3;
 
+/// A step back of less is none, metres: one of two places may be measured to the millimetre and the other be held.
+const SAME_M: f64 = 0.1;
+
 /// Length of a sample of a straight line over hexagons, metres, and most samples of one step.
 const SAMPLE_M: f64 = 10.0;
 const SAMPLES_MAX: f64 = 1_000.0;
@@ -111,10 +114,10 @@ impl Pieces {
         // Ends of streets and places on them are of whole millimetres, so that what is left of a street is too.
         let (length_m, from_m, to_m) =
             (in_millimetres(routes.length_m(a)), in_millimetres(from_m), in_millimetres(to_m));
-        if a == b && to_m >= from_m {
+        if a == b && to_m >= from_m - SAME_M {
             // At an end before a gap a vehicle may be anywhere in it.
             self.is_whole = routes.streets_meet() || (from_m > 0.0 && to_m < length_m - END_M);
-            self.list.push((Some(a), to_m - from_m));
+            self.list.push((Some(a), (to_m - from_m).max(0.0)));
             return Drive::Known;
         }
         let left_m = (length_m - from_m).max(0.0);

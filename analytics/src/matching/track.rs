@@ -334,15 +334,6 @@ impl Track {
         (state, (255.0 / (1.0 + (-margin).exp())).round() as u8)
     }
 
-    /// Where the best drive, as it is known now, has the first column.
-    fn first_best(&self) -> On {
-        let last = self.columns.len() - 1;
-        let best = self.columns[last].best();
-        let state = (1..=last).rev().fold(best, |state, c| usize::from(self.columns[c].states()[state].before));
-        let state = &self.columns[0].states()[state];
-        On { segment: state.segment, offset_m: state.offset_m }
-    }
-
     fn next_kept(&self, from: usize) -> usize {
         let kept = (from..self.fixes.len()).find(|&k| self.fixes[k].role == Role::Kept);
         kept.expect("every undecided column has its fix in the track")
@@ -448,8 +439,15 @@ impl Track {
         }
         while self.decided < 2.min(self.fixes.len()) {
             let open = self.columns.front().filter(|c| !c.decided).map(|_| self.next_kept(self.decided));
-            if open.is_some_and(|fix| fix < 2) {
+            if open.is_some_and(|fix| fix < 2 || !self.told) {
                 self.decide(world);
+                continue;
+            }
+            if !self.told {
+                // Driven paths: who has stood for so long is where it stood, with all that was skipped since.
+                self.place_between(world, self.decided, self.fixes.len(), None);
+                self.decided = self.fixes.len();
+                self.base = self.fixes.back().filter(|f| f.role == Role::Skipped).and_then(Fix::on).or(self.base);
                 continue;
             }
             // A queue may begin right behind a junction: then the newest fix tells on which street it stands, if noise
@@ -469,9 +467,6 @@ impl Track {
             // Who has stood for long may be driving again: of the skipped fixes only the oldest are decided here, and
             // the newer ones stay open until the model knows onto which street it went.
             let upto = self.fixes.len().min(2);
-            if !self.told {
-                self.place_between(world, self.decided, upto, open.map(|_| self.first_best()));
-            }
             let last = self.fixes.get(upto - 1).filter(|f| f.role == Role::Skipped);
             (self.decided, self.base) = (upto, last.and_then(Fix::on).or(self.base));
         }
