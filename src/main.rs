@@ -13,6 +13,8 @@
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
 //! | `arterial signals` | [`signals`] | logs of signal controllers | cycles, arrivals on green, split failures |
 //! | `arterial detectors` | [`detectors`] | recordings of loops | health, holes, oddities, unusual hours |
+//! | `arterial verify` | [`verify`] | a simulated city | the errors of every metric by share of probes |
+//! | `arterial explain` | [`explain`] | a metric, a segment, a window | the formula with its numbers, what was left out and why |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -27,6 +29,7 @@ mod credentials;
 mod dead_letters;
 mod detectors;
 mod door;
+mod explain;
 mod health;
 mod input;
 mod listen;
@@ -38,6 +41,7 @@ mod signals;
 mod simulate;
 mod spool;
 mod take_in;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -76,6 +80,10 @@ enum Command {
     Signals(signals::Args),
     /// Judge recordings of loops: health by day, holes, oddities, unusual hours
     Detectors(detectors::Args),
+    /// Hold the pipeline against a simulated city's truth: errors by share of probes
+    Verify(verify::Args),
+    /// Say where a number comes from, and what was left out of it
+    Explain(explain::Args),
     /// Import, generate or inspect a road network
     #[command(subcommand)]
     Network(network::Command),
@@ -121,6 +129,8 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Signals(args)) => signals::run(&args),
         Some(Command::Detectors(args)) => detectors::run(&args),
+        Some(Command::Verify(args)) => asynchronous(|stop| verify::run(args, stop)),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),

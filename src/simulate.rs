@@ -20,7 +20,7 @@ use sim::scene::{Laid, Scene};
 use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use sensing::Quality;
+pub(crate) use sensing::{Quality, parse_share};
 
 use crate::broker::{self, PublishArgs};
 use crate::{listen, network, progress};

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `/api/v1/network` | the segments with their geometry, columns |
 //! | `/api/v1/snapshot?window=60` | the newest figures of one window |
+//! | `/api/v1/explain?metric=speed&segment=…&window=60` | one figure with its numbers filled in, and what was left out |
 //! | `/api/v1/live?window=60` | WebSocket: the same at every tick |
 //! | `/api/v1/signals?signal=NAME` | every phase; of one signal its cycles and arrivals too |
 //! | `/api/v1/buses` | headways, bunching and waits by line |
@@ -33,6 +34,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
+use crate::explain::{ExplainError, Metric, explain};
 use crate::follow::{Published, Watch};
 use crate::metric::window::Window;
 
@@ -58,15 +60,17 @@ pub struct Api {
 struct Server {
     api: Api,
     network_json: Bytes,
+    network: Arc<Network>,
 }
 
 /// All routes. The network is encoded once, here.
-pub fn router(api: Api, network: &Network) -> Router {
+pub fn router(api: Api, network: &Arc<Network>) -> Router {
     let network_json = Bytes::from(network::encode(&api.city, network).to_string());
-    let server = Server { api, network_json };
+    let server = Server { api, network_json, network: Arc::clone(network) };
     Router::new()
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/explain", get(explain_route))
         .route("/api/v1/live", get(live::route))
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))
@@ -152,9 +156,35 @@ async fn detectors(State(server): State<Server>) -> Response {
     axum::Json(published.roadside.detectors_json()).into_response()
 }
 
+#[derive(Deserialize)]
+struct ExplainQuery {
+    metric: String,
+    segment: String,
+    window: Option<u32>,
+}
+
+async fn explain_route(State(server): State<Server>, Query(query): Query<ExplainQuery>) -> Response {
+    let Some(window) = (WindowQuery { window: query.window }).window() else { return no_such_window() };
+    let published = server.api.watch.borrow().clone();
+    let told = Metric::parse(&query.metric)
+        .and_then(|metric| explain(&published, &server.network, metric, &query.segment, window));
+    match told {
+        Ok(told) => (StatusCode::OK, axum::Json(told)).into_response(),
+        Err(error) => {
+            let (status, code) = match error {
+                ExplainError::Metric(_) => (StatusCode::BAD_REQUEST, "unknown_metric"),
+                ExplainError::Segment(_) => (StatusCode::NOT_FOUND, "unknown_segment"),
+                ExplainError::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+                ExplainError::TooFew => (StatusCode::NOT_FOUND, "too_few"),
+            };
+            fault(status, code, &error.to_string())
+        }
+    }
+}
+
 async fn unknown_api(request: Request) -> Response {
     let message = format!(
-        "{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/signals, /api/v1/buses, /api/v1/detectors",
+        "{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/explain, /api/v1/signals, /api/v1/buses, /api/v1/detectors",
         request.uri().path()
     );
     fault(StatusCode::NOT_FOUND, "not_found", &message)

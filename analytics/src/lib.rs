@@ -21,15 +21,18 @@
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`roadside`]: the same for signals, buses and detectors
 //! - [`follow`]: the thread that tails the spool and ticks
+//! - [`explain`]: a published figure with its numbers filled in
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
+//! - [`verify`]: the cells against the simulator's truth
 
 pub mod bus;
 pub mod cell;
 pub mod checkpoint;
 pub mod detector;
 pub mod engine;
+pub mod explain;
 pub mod export;
 pub mod fate;
 pub mod follow;
@@ -43,6 +46,7 @@ pub mod revision;
 pub mod roadside;
 pub mod signal;
 pub mod snapshot;
+pub mod verify;
 pub mod watermark;
 
 pub use engine::{Engine, EngineConfig};

@@ -66,7 +66,7 @@ pub struct MatchConfig {
     pub gap_ms_max: i64,
     /// A step faster than this is a jump, not a drive, m/s.
     pub speed_mps_max: f64,
-    /// Below this speed a reported heading is noise, m/s.
+    /// Below this speed a reported heading is mostly noise and only breaks ties, m/s.
     pub heading_mps_min: f32,
     /// Standing on one spot for longer is parking, not traffic, milliseconds: no signal and few queues hold a
     /// vehicle still for a quarter of an hour.
@@ -265,7 +265,8 @@ impl World {
         if from.role == Role::Parked || to.role == Role::Parked {
             return Err(Break::Parked);
         }
-        let ends = Ends { from: (from.time_ms, from.spot()), to: (to.time_ms, to.spot()), moved_m };
+        let spots = [from, to].map(|fix| fix.spot_in(&self.network));
+        let ends = Ends { from: (from.time_ms, spots[0]), to: (to.time_ms, spots[1]), moved_m };
         if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
             return Err(Break::OffNetwork);
         }
@@ -298,7 +299,7 @@ impl World {
 
     fn fix(&self, seen: &Observed) -> Fix {
         let moving = seen.speed_mps.is_none_or(|v| v >= self.config.heading_mps_min);
-        Fix::new(seen.time_ms, seen.at, seen.speed_mps, seen.heading.filter(|_| moving), self.named(seen))
+        Fix::new(seen.time_ms, seen.at, seen.speed_mps, seen.heading, moving, self.named(seen))
     }
 }
 

@@ -171,6 +171,24 @@ fn project(here: [f64; 2], scale: [f64; 2], stored: &Stored, point: usize) -> (f
     (share, (x * x + y * y).sqrt())
 }
 
+impl Stored {
+    /// Metres from the begin of a segment to the point of it that is nearest to a place.
+    pub(crate) fn offset_m(&self, on: SegmentIndex, at: LonLat) -> f64 {
+        let here = [at.lon_deg(), at.lat_deg()];
+        let scale = [M_PER_DEG * (here[1] * PI / 180.0).cos(), M_PER_DEG];
+        let range = self.range(on);
+        let mut best = (f64::INFINITY, 0.0);
+        for point in range.start..range.end - 1 {
+            let (share, distance_m) = project(here, scale, self, point);
+            if distance_m < best.0 {
+                let (from, to) = (self.along_m[point], self.along_m[point + 1]);
+                best = (distance_m, from + share * (to - from));
+            }
+        }
+        best.1
+    }
+}
+
 /// Keeps `out` sorted, one entry a segment, [`CANDIDATES_MAX`] long.
 ///
 /// An entry pushed out by sixteen nearer segments comes back if a later piece of its segment is nearer, so the

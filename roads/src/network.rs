@@ -143,6 +143,12 @@ impl Network {
         self.grid.nearest(&self.stored, at, radius_m, out);
     }
 
+    /// The nearest place on one segment: metres from its begin. [`Network::place`] backwards, to less than 0.1 mm for
+    /// a place that lies on the segment.
+    pub fn offset_m(&self, on: SegmentIndex, at: LonLat) -> f64 {
+        self.stored.offset_m(on, at)
+    }
+
     /// The segment and the offset within it, metres, of a position on a source edge (a SUMO edge id and `pos`,
     /// an OSM way id and metres along it). `None` for an unknown edge; a position off either end is clamped.
     pub fn on_source(&self, source_id: &str, pos_m: f64) -> Option<(SegmentIndex, f64)> {

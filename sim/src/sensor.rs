@@ -241,7 +241,8 @@ impl Sensors {
         let offset_m = offset_mm as f64 / 1_000.0;
         let place = self.network.place(here.segment, offset_m);
         let (mut lon, mut lat) = (place.lon_deg(), place.lat_deg());
-        if self.config.gps_sigma_m > 0.0 || !self.canyon_m.is_empty() {
+        let is_exact = self.config.gps_sigma_m == 0.0 && self.canyon_m.is_empty();
+        if !is_exact {
             let canyon_m = self.canyon_m.get(here.segment.at()).map_or(0.0, |m| f64::from(*m));
             probe.fixes += 1;
             let gap_s = u64::from(step - probe.fix_step);
@@ -257,7 +258,8 @@ impl Sensors {
             }
         }
         probe.seq += 1;
-        let (lon_e7, lat_e7) = report::place_e7(lon, lat);
+        let ([lon_e7, lat_e7], rest_e9) =
+            if is_exact { report::place_e9(lon, lat) } else { (report::place_e7(lon, lat), [0; 2]) };
         let heading_ddeg = match self.heading_ddeg[here.segment.at()] {
             BENT => tenths(self.network.heading(here.segment, offset_m)),
             straight => straight,
@@ -269,6 +271,7 @@ impl Sensors {
             arrival_ms: outage.map_or(true_ms, |silence| silence.end_ms),
             lon_e7,
             lat_e7,
+            rest_e9,
             speed_mm_s: here.speed_mm_s.max(0) as u32,
             heading_ddeg,
             segment: here.segment.0,

@@ -66,7 +66,8 @@ impl Truth {
             self.close();
             self.open_pane_ms = Some(pane_ms);
         }
-        for step in step.moves() {
+        // Who enters spends no time yet.
+        for step in step.moves().filter(|m| m.end_ms > m.begin_ms || m.to_mm > m.from_mm) {
             let cell = &mut self.open[step.segment.at()];
             if self.seen.insert((step.segment, step.vehicle)) {
                 if cell.2 == 0 {

@@ -63,7 +63,7 @@ pub(crate) struct SensorArgs {
     with_edge: bool,
 }
 
-fn parse_share(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
     match number.trim().parse::<f64>().map(|share| share / unit) {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),

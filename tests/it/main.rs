@@ -11,6 +11,7 @@
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
+//! - [`verify`]: the whole pipeline against the simulator's truth
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -32,3 +33,4 @@ mod restart;
 mod roadside;
 mod simulate;
 mod support;
+mod verify;

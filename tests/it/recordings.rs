@@ -100,7 +100,8 @@ fn edge_speeds(edgedata: &Path) -> BTreeMap<(String, i64), f64> {
     }
 }
 
-fn bologna(data: &Path, extra: &[&str]) -> (f64, usize) {
+/// Metres and seconds by edge and minute of what every vehicle of Bologna did in ten minutes.
+fn bologna_cells(data: &Path, extra: &[&str]) -> ByMinute {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("cells.csv");
     run(arterial()
@@ -111,7 +112,12 @@ fn bologna(data: &Path, extra: &[&str]) -> (f64, usize) {
         .arg("--out")
         .arg(&out)
         .args(extra));
-    let ours = by_minute(&out);
+    by_minute(&out)
+}
+
+/// Median and 90th percentile of the differences from SUMO's mean speeds, m/s, and how many there are.
+fn bologna(data: &Path, extra: &[&str]) -> (f64, f64, usize) {
+    let ours = bologna_cells(data, extra);
     let minutes = 1_800 / 60..2_400 / 60;
     let sumo = edge_speeds(&data.join("sumo-bologna/edgedata.xml.gz"));
     let mut differences: Vec<f64> = sumo
@@ -122,23 +128,71 @@ fn bologna(data: &Path, extra: &[&str]) -> (f64, usize) {
     differences.sort_by(f64::total_cmp);
     let missing = differences.iter().filter(|d| d.is_infinite()).count();
     assert!(missing * 50 < differences.len(), "{missing} of {} edge-minutes have no cell", differences.len());
-    (differences[differences.len() / 2], differences.len())
+    (differences[differences.len() / 2], differences[differences.len() * 9 / 10], differences.len())
 }
 
 #[test]
 fn bologna_from_positions_alone_agrees_with_sumos_own_means() {
     let Some(data) = recordings() else { return };
-    let (median_mps, n) = bologna(&data, &[]);
-    println!("bologna, positions only: median difference {median_mps:.3} m/s over {n} edge-minutes");
-    assert!(n > 500 && median_mps <= 0.5, "{median_mps} m/s over {n}");
+    let (median_mps, most_mps, n) = bologna(&data, &[]);
+    println!(
+        "bologna, positions only: median difference {median_mps:.3} m/s, 90 % {most_mps:.3} over {n} edge-minutes"
+    );
+    assert!(n > 500 && median_mps <= 0.3 && most_mps <= 1.0, "{median_mps}, {most_mps} m/s over {n}");
 }
 
 #[test]
 fn bologna_with_trusted_edges_agrees_closely() {
     let Some(data) = recordings() else { return };
-    let (median_mps, n) = bologna(&data, &["--trust-edge"]);
-    println!("bologna, edges trusted: median difference {median_mps:.3} m/s over {n} edge-minutes");
-    assert!(n > 500 && median_mps <= 0.2, "{median_mps} m/s over {n}");
+    let (median_mps, most_mps, n) = bologna(&data, &["--trust-edge"]);
+    println!("bologna, edges trusted: median difference {median_mps:.3} m/s, 90 % {most_mps:.3} over {n} edge-minutes");
+    assert!(n > 500 && median_mps <= 0.2 && most_mps <= 0.5, "{median_mps}, {most_mps} m/s over {n}");
+}
+
+/// Vehicle-seconds that SUMO counts as lost on streets (not inside junctions) from 1,800 to 2,400 s.
+fn time_lost_s(edgedata: &Path) -> f64 {
+    let file = std::fs::File::open(edgedata).unwrap();
+    let mut xml = quick_xml::Reader::from_reader(BufReader::new(GzDecoder::new(file)));
+    let (mut lost_s, mut begin_s, mut buffer) = (0.0, 0.0, Vec::new());
+    loop {
+        let element = match xml.read_event_into(&mut buffer).unwrap() {
+            Event::Start(e) | Event::Empty(e) => e.into_owned(),
+            Event::Eof => return lost_s,
+            _ => continue,
+        };
+        let number = |name: &str| {
+            let found = element.attributes().map(Result::unwrap).find(|a| a.key.as_ref() == name);
+            found.map(|a| a.value.parse::<f64>().unwrap())
+        };
+        match element.name().as_ref() {
+            "interval" => begin_s = number("begin").unwrap(),
+            "edge" if (1_800.0..2_400.0).contains(&begin_s) => lost_s += number("timeLoss").unwrap_or(0.0),
+            _ => {}
+        }
+        buffer.clear();
+    }
+}
+
+/// SUMO's `timeLoss` is held against the speed that each driver wants, which is the limit give or take his own factor
+/// around 1; so the same free-flow speed is the limit.
+#[test]
+fn bolognas_delay_is_that_of_sumo() {
+    let Some(data) = recordings() else { return };
+    let network = roads::open(&data.join("sumo-bologna/bologna.net.xml.gz")).unwrap();
+    let limits: HashMap<&str, f64> =
+        network.segments().iter().map(|s| (s.source_id.as_str(), f64::from(s.speed_limit_mps))).collect();
+    let sumo_s = time_lost_s(&data.join("sumo-bologna/edgedata.xml.gz"));
+    for (extra, most) in [(&["--trust-edge"][..], 0.03), (&[][..], 0.05)] {
+        let ours = bologna_cells(&data, extra);
+        let lost = |((edge, _), (metres, seconds)): (&(String, i64), &(f64, f64))| {
+            (seconds - metres / limits[&**edge]).max(0.0)
+        };
+        let ours_s: f64 = ours.iter().map(lost).sum();
+        let apart = ours_s / sumo_s - 1.0;
+        println!("bologna {extra:?}: {ours_s:.0} s lost, SUMO {sumo_s:.0} s, {:.2} %", apart * 100.0);
+        // From positions alone the seconds inside of junctions are counted to the streets, and SUMO's are not.
+        assert!(apart.abs() <= most, "{ours_s} s, SUMO says {sumo_s} s");
+    }
 }
 
 #[test]

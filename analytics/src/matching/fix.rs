@@ -6,12 +6,16 @@
 //! a degree, and the smoothed place as half metres from the raw one.
 
 use events::{HeadingDeg, LonLat};
+use roads::Network;
 use serde::{Deserialize, Serialize};
 
 use super::Break;
 use super::ground::{Ground, NONE, Point};
 use super::place::{On, Spot};
 use super::smooth::Velocity;
+
+/// What the matcher's plane is off by, metres, at most: along a bent segment of 500 m.
+const PLANE_M: f64 = 0.05;
 
 /// What became of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +42,8 @@ pub(crate) struct Fix {
     pub(crate) at: LonLat,
     pub(super) segment: u32,
     pub(super) offset_m: f32,
-    /// Hundredths of a degree; [`Fix::NO_HEADING`] is none.
+    /// Hundredths of a degree; from [`Fix::AT_REST`] on what was told by who hardly moves, in eightieths of a degree;
+    /// [`Fix::NO_HEADING`] is none.
     heading: u16,
     /// Half metres a second; [`Fix::NO_SPEED`] is none.
     speed: u8,
@@ -53,6 +58,7 @@ pub(crate) struct Fix {
 
 impl Fix {
     const NO_HEADING: u16 = u16::MAX;
+    const AT_REST: u16 = 36_000;
     const NO_SPEED: u8 = u8::MAX;
 
     pub(crate) fn new(
@@ -60,10 +66,15 @@ impl Fix {
         at: LonLat,
         speed_mps: Option<f32>,
         heading: Option<HeadingDeg>,
+        is_moving: bool,
         named: Option<Spot>,
     ) -> Self {
         let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * 2.0).round().min(f32::from(Self::NO_SPEED - 1)) as u8);
-        let heading = heading.map_or(Self::NO_HEADING, |h| (h.get() * 100.0) as u16);
+        let heading = match heading {
+            Some(h) if is_moving => (h.get() * 100.0) as u16,
+            Some(h) => Self::AT_REST + (h.get() * 80.0) as u16,
+            None => Self::NO_HEADING,
+        };
         let (role, segment, offset_m) = match named {
             Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
             Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
@@ -82,13 +93,34 @@ impl Fix {
         }
     }
 
+    /// The spot to the millimetre where nothing was smoothed, held or clamped: the plane of the matcher is single
+    /// precision, which is good enough to choose a street and not to measure on it.
+    pub(crate) fn spot_in(&self, network: &Network) -> Spot {
+        match self.spot() {
+            Spot::On { segment, offset_m } if self.is_raw() && matches!(self.role, Role::Kept | Role::Skipped) => {
+                let exact_m = network.offset_m(segment, self.at);
+                let is_same = (exact_m - offset_m).abs() < PLANE_M;
+                Spot::On { segment, offset_m: if is_same { exact_m } else { offset_m } }
+            }
+            spot => spot,
+        }
+    }
+
     /// 0 to 1: see [`super::drive`].
     pub(crate) fn confidence(&self) -> f32 {
         f32::from(self.confidence) / 255.0
     }
 
+    /// The course of a moving vehicle.
     pub(super) fn heading(&self) -> Option<HeadingDeg> {
-        (self.heading != Self::NO_HEADING).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+        (self.heading < Self::AT_REST).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+    }
+
+    /// The course, and whether the vehicle moves.
+    pub(super) fn course(&self) -> Option<(HeadingDeg, bool)> {
+        let at_rest = || HeadingDeg::wrapped(f32::from(self.heading - Self::AT_REST) / 80.0);
+        let told = self.heading != Self::NO_HEADING;
+        told.then(|| self.heading().map_or_else(|| (at_rest(), false), |heading| (heading, true)))
     }
 
     /// Speed and course together; `None` when a moving vehicle does not tell both.
@@ -97,6 +129,11 @@ impl Fix {
             return None;
         }
         Velocity::new(f32::from(self.speed) * 0.5, self.heading())
+    }
+
+    /// Whether it says itself that it stands, or creeps in a queue: at most two metres a second.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.speed <= 4
     }
 
     /// Whether nothing was smoothed.

@@ -22,6 +22,9 @@ pub const STATES_MAX: usize = 10;
 const SIGMA_RAD: f32 = std::f32::consts::FRAC_PI_6;
 const HEADING_COST_MAX: f32 = 9.0;
 
+/// What the course of who hardly moves is worth: where a street is driven both ways it decides, and nothing else.
+const AT_REST_WEIGHT: f32 = 0.02;
+
 /// A fix from below ground: satellites are not seen there, so one in a hundred is assumed to be from there all the
 /// same (ln 100). Routes through tunnels cost nothing.
 const BELOW_COST: f32 = 4.6;
@@ -172,14 +175,15 @@ impl Column {
 /// The candidates of one fix with their own costs; none when it is off the network.
 ///
 /// Ties are broken by the stable id of the segment, so that the order of segments in the file does not matter.
-pub(crate) fn candidates(world: &mut World, scale: &Scale, heading: Option<HeadingDeg>, column: &mut Column) {
+pub(crate) fn candidates(world: &mut World, scale: &Scale, course: Option<(HeadingDeg, bool)>, column: &mut Column) {
     let World { network, ground, routes, scratch, .. } = world;
     let shrink = ground.shrink(column.at);
     ground.near(column.at, shrink, scale.search_m, &mut scratch.near);
     if scratch.near.is_empty() && scale.radius_m > scale.search_m {
         ground.near(column.at, shrink, scale.radius_m, &mut scratch.near);
     }
-    let course = heading.map(|h| f64::from(h.get()).to_radians().sin_cos());
+    let weight = if course.is_some_and(|(_, is_moving)| is_moving) { 1.0 } else { AT_REST_WEIGHT };
+    let course = course.map(|(h, _)| f64::from(h.get()).to_radians().sin_cos());
     let per_m2 = 0.5 / (scale.sigma_m * scale.sigma_m);
     scratch.states.clear();
     for near in &scratch.near {
@@ -189,7 +193,7 @@ pub(crate) fn candidates(world: &mut World, scale: &Scale, heading: Option<Headi
         let state = |segment, offset_m, cos: Option<f32>| {
             let below = if routes.segment(segment).is_below { BELOW_COST } else { 0.0 };
             let begin = if offset_m <= ROUNDING_M { BEGIN_COST } else { 0.0 };
-            let cost = aside + below + begin + cos.map_or(0.0, heading_cost);
+            let cost = aside + below + begin + weight * cos.map_or(0.0, heading_cost);
             State { segment, offset_m, cost, before: START }
         };
         scratch.states.push(state(road.forward, near.offset_m, cos));

@@ -56,6 +56,8 @@ pub(crate) struct Stretch {
     end: On,
     /// Segments from begin to end, both included; one when they are the same.
     route: Vec<SegmentIndex>,
+    /// Each of them follows the one before.
+    is_connected: bool,
     /// How far along `route` the last fix was laid.
     at: usize,
     last: On,
@@ -64,7 +66,7 @@ pub(crate) struct Stretch {
 impl Default for Stretch {
     fn default() -> Self {
         let nowhere = On { segment: 0, offset_m: 0.0 };
-        Self { begin: nowhere, end: nowhere, route: Vec::new(), at: 0, last: nowhere }
+        Self { begin: nowhere, end: nowhere, route: Vec::new(), is_connected: true, at: 0, last: nowhere }
     }
 }
 
@@ -74,12 +76,14 @@ impl Stretch {
         let length_m = routes.segment(begin.segment).length_m;
         let end = end.unwrap_or(On { segment: begin.segment, offset_m: length_m });
         self.route.clear();
+        self.is_connected = true;
         if begin.segment != end.segment || end.offset_m < begin.offset_m {
             let limit_m = scale.route_limit_m(straight_m);
             if routes.between(begin.segment, end.segment, limit_m, &mut self.route).is_some() {
                 self.route.push(SegmentIndex(end.segment));
             } else if begin.segment != end.segment {
                 // Turned round, or nothing is known: on the one or the other.
+                self.is_connected = false;
                 self.route.push(SegmentIndex(end.segment));
             }
         }
@@ -87,8 +91,9 @@ impl Stretch {
         (self.begin, self.end, self.at, self.last) = (begin, end, 0, begin);
     }
 
-    /// Lays one fix on the route, not behind the one laid before.
-    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point) -> On {
+    /// Lays one fix on the route, not behind the one laid before; and before a junction, if it is less than `line_m`
+    /// behind it: who stands there waits at the stop line, and noise has carried it over.
+    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point, line_m: f32) -> On {
         let mut best = (f32::INFINITY, self.at, self.last);
         for (i, segment) in self.route.iter().enumerate().skip(self.at) {
             let length_m = routes.segment(segment.0).length_m;
@@ -102,6 +107,10 @@ impl Stretch {
                 let offset_m = offset_m.max(low).min(high.max(low));
                 best = (distance2, i, On { segment: segment.0, offset_m });
             }
+        }
+        if best.1 > self.at && best.2.offset_m < line_m && self.is_connected {
+            let before = self.route[best.1 - 1].0;
+            best = (best.0, best.1 - 1, On { segment: before, offset_m: routes.segment(before).length_m });
         }
         (self.at, self.last) = (best.1, best.2);
         self.last

@@ -24,6 +24,9 @@ const LIMIT_M: f32 = 75.0;
 /// Most segments that one row holds; beyond it nothing is reached.
 const SETTLED_MAX: usize = 20_000;
 
+/// Ends that are so near are the same place, metres: what a generator's or an importer's rounding makes of it.
+const GAP_M_MIN: f64 = 0.01;
+
 /// What the matcher needs of a segment, packed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
@@ -109,7 +112,9 @@ impl Routes {
         };
         let segments: Vec<_> = network.segments().iter().map(piece).collect();
         let rows = segments.iter().map(|_| None).collect();
-        let apart = |a: SegmentIndex, b: SegmentIndex| network.points(a).last() != network.points(b).first();
+        let apart = |a: SegmentIndex, b: SegmentIndex| {
+            network.points(a).last() != network.points(b).first() && network.gap_m(a, b) > GAP_M_MIN
+        };
         let gaps = network.indices().any(|a| network.successors(a).iter().any(|&b| apart(a, b)));
         Self { network, segments, rows, gaps, slots: 0, cleared: 0, search: Search::default() }
     }
@@ -117,6 +122,17 @@ impl Routes {
     #[inline]
     pub(crate) fn segment(&self, at: u32) -> &Piece {
         &self.segments[at as usize]
+    }
+
+    /// The length of a segment, metres, in full precision.
+    #[inline]
+    pub(crate) fn length_m(&self, at: SegmentIndex) -> f64 {
+        self.network.segment(at).length_m
+    }
+
+    /// Whether every segment begins where those that lead to it end.
+    pub(crate) fn streets_meet(&self) -> bool {
+        !self.gaps
     }
 
     /// How often all rows were let go for want of space.

@@ -4,8 +4,8 @@
 //! smoothed place of a fix in place of the raw one.
 //!
 //! Errors of a receiver have a slow part (satellites, atmosphere), which no average removes, and a part that is new
-//! with every fix. The new part is seen where three fixes follow closely: the middle one against the line between
-//! its neighbours; the slow part and a steady drive cancel there. When it is large, a Kalman filter (R. E. Kalman,
+//! with every fix. The new part is seen where three fixes follow closely: how far the middle one is aside of the line
+//! between its neighbours; the slow part and the drive cancel there. When it is large, a Kalman filter (R. E. Kalman,
 //! "A New Approach to Linear Filtering and Prediction Problems", 1960) takes it out: the prediction is the last
 //! place carried on by speed and course as the vehicle reports them (from Doppler, so free of the error of the
 //! position), the correction is the fix. A vehicle that does not report both is left alone: without them a filter
@@ -97,9 +97,14 @@ impl Filter {
         let [a, b, c] = [first, middle, last].map(|f| ground.point(f.at));
         let shrink = ground.shrink(b);
         let (x, y) = ((b.x - a.x - share * (c.x - a.x)) * shrink, b.y - a.y - share * (c.y - a.y));
-        // Two axes; the variances of three errors add up with the squares of their shares.
+        // Across the way only: along it whoever brakes or pulls away is off the line as well. Who stands has no way.
+        let (way_x, way_y) = ((c.x - a.x) * shrink, c.y - a.y);
+        let way2_m2 = way_x * way_x + way_y * way_y;
+        let across = x * way_y - y * way_x;
+        let off_m2 = if way2_m2 > 0.0 { across * across / way2_m2 } else { (x * x + y * y) * 0.5 };
+        // The variances of three errors add up with the squares of their shares.
         let rest = 1.0 - share;
-        let found_m2 = (x * x + y * y) * 0.5 / (1.0 + share * share + rest * rest);
+        let found_m2 = off_m2 / (1.0 + share * share + rest * rest);
         // A jump is no noise: at most three times the typical error counts.
         let found_m2 = found_m2.min(9.0 * scale.sigma_m * scale.sigma_m);
         self.seen = (self.seen + 1).min(MEMORY);

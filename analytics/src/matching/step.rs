@@ -3,8 +3,11 @@
 //! Upstream: the spots of [`super::track`]. Downstream: [`crate::cell`] cuts the traversals at pane borders;
 //! [`super::drive`] joins them.
 //!
-//! The distance of a step is the straight line between its fixes while that is short, since then it is what
-//! was driven, and the length of the driven path beyond [`STRAIGHT_M_MAX`], where a straight line cuts corners.
+//! The distance of a step is that along the streets, from offset to offset, in whole millimetres: noise across the
+//! street adds nothing to it, and over a whole segment it adds up to the segment's length, however often a vehicle
+//! reports. Where the streets of a network do not meet (SUMO's end at the stop line) it is the straight line between
+//! the fixes while that is short, and the driven path beyond [`STRAIGHT_M_MAX`], where a straight line cuts corners.
+//! Time is shared out by distance: constant speed from fix to fix.
 
 use events::LonLat;
 use roads::{Hexagons, SegmentIndex};
@@ -15,8 +18,14 @@ use super::place::Spot;
 use super::routes::Routes;
 use crate::cell::Traversal;
 
-/// Steps up to this length count as straight, metres: at 1 Hz and 50 m/s everything is.
+/// Without streets that meet, steps up to this length count as straight, metres: at 1 Hz and 50 m/s everything is.
 pub const STRAIGHT_M_MAX: f64 = 50.0;
+
+/// Nearer to the end of a segment than this is at its end, metres: lengths in single precision are so exact.
+const END_M: f64 = 1e-3;
+
+/// A step back of less is none, metres: one of two places may be measured to the millimetre and the other be held.
+const SAME_M: f64 = 0.1;
 
 /// Length of a sample of a straight line over hexagons, metres, and most samples of one step.
 const SAMPLE_M: f64 = 10.0;
@@ -47,18 +56,21 @@ pub enum Drive {
 pub struct Pieces {
     pub list: Vec<(Option<SegmentIndex>, f64)>,
     middle: Vec<SegmentIndex>,
+    /// The pieces are the whole way, with no gap between the streets.
+    is_whole: bool,
 }
 
 impl Pieces {
     /// Finds what was driven between the ends of a step.
     pub(crate) fn find(&mut self, ground: &Ground, routes: &mut Routes, scale: &Scale, ends: &Ends) -> Drive {
         self.list.clear();
+        self.is_whole = false;
         match (ends.from.1, ends.to.1) {
             (Spot::On { segment: a, offset_m: from_m }, Spot::On { segment: b, offset_m: to_m }) => {
                 self.between(ground, routes, scale, (a, from_m), (b, to_m), ends.moved_m)
             }
             (Spot::On { segment, offset_m }, Spot::Junction) => {
-                let length_m = f64::from(routes.segment(segment.0).length_m);
+                let length_m = routes.length_m(segment);
                 let left_m = (length_m - offset_m).clamp(0.0, ends.moved_m);
                 self.list.extend([(Some(segment), left_m), (None, ends.moved_m - left_m)]);
                 Drive::Known
@@ -76,6 +88,7 @@ impl Pieces {
     /// Hexagons: the straight line, sampled; each piece belongs to the cell of its middle.
     pub(crate) fn across(&mut self, hexagons: &Hexagons, from: LonLat, to: LonLat, moved_m: f64) {
         self.list.clear();
+        self.is_whole = false;
         let samples = (moved_m / SAMPLE_M).ceil().clamp(1.0, SAMPLES_MAX);
         for i in 0..samples as usize {
             let share = (i as f64 + 0.5) / samples;
@@ -98,11 +111,15 @@ impl Pieces {
         (b, to_m): (SegmentIndex, f64),
         moved_m: f64,
     ) -> Drive {
-        if a == b && to_m >= from_m {
-            self.list.push((Some(a), to_m - from_m));
+        // Ends of streets and places on them are of whole millimetres, so that what is left of a street is too.
+        let (length_m, from_m, to_m) =
+            (in_millimetres(routes.length_m(a)), in_millimetres(from_m), in_millimetres(to_m));
+        if a == b && to_m >= from_m - SAME_M {
+            // At an end before a gap a vehicle may be anywhere in it.
+            self.is_whole = routes.streets_meet() || (from_m > 0.0 && to_m < length_m - END_M);
+            self.list.push((Some(a), (to_m - from_m).max(0.0)));
             return Drive::Known;
         }
-        let length_m = f64::from(routes.segment(a.0).length_m);
         let left_m = (length_m - from_m).max(0.0);
         let turned = ground.way_back(a.0) == b.0;
         // Where the vehicle would be on the first segment had it not turned round.
@@ -117,8 +134,9 @@ impl Pieces {
         }
         if through_m.is_some() {
             self.list.push((Some(a), left_m));
-            self.list.extend(self.middle.iter().map(|&s| (Some(s), f64::from(routes.segment(s.0).length_m))));
+            self.list.extend(self.middle.iter().map(|&s| (Some(s), in_millimetres(routes.length_m(s)))));
             self.list.push((Some(b), to_m));
+            self.is_whole = routes.streets_meet();
             return Drive::Known;
         }
         if moved_m <= STRAIGHT_M_MAX {
@@ -134,19 +152,43 @@ impl Pieces {
         let pieces_m: f64 = self.list.iter().map(|p| p.1).sum();
         let long_way = ends.moved_m > STRAIGHT_M_MAX && self.list.len() > 1;
         let step_m = if long_way { pieces_m.max(ends.moved_m) } else { ends.moved_m };
-        let step_mm = (step_m * 1_000.0).round() as i64;
+        // Each piece of a whole way has its own millimetres, since the ends of the streets have them.
+        let whole_mm: i64 = self.list.iter().map(|p| millimetres(p.1)).sum();
+        let step_mm = if self.is_whole { whole_mm } else { millimetres(step_m) };
         let (start_ms, took_ms) = (ends.from.0, ends.to.0 - ends.from.0);
         let (mut done_m, mut done_mm, mut at_ms) = (0.0, 0, start_ms);
         for (i, &(segment, piece_m)) in self.list.iter().enumerate() {
             done_m += piece_m;
             let last = i + 1 == self.list.len();
             let share = if pieces_m > 0.0 { done_m / pieces_m } else { 1.0 };
-            let upto_mm = if last { step_mm } else { (step_mm as f64 * share).round() as i64 };
-            let upto_ms = if last { ends.to.0 } else { start_ms + (took_ms as f64 * share).round() as i64 };
+            let upto_mm = match (last, self.is_whole) {
+                (true, _) => step_mm,
+                (false, true) => done_mm + millimetres(piece_m),
+                (false, false) => (step_mm as f64 * share).round() as i64,
+            };
+            let upto_ms = match (last, self.is_whole && step_mm > 0) {
+                (true, _) => ends.to.0,
+                // To the nearest, halves up; no distance takes no time.
+                (false, true) => {
+                    let whole_ms = (2 * took_ms * upto_mm + step_mm) / (2 * step_mm);
+                    let earliest_ms = at_ms - start_ms + i64::from(upto_mm > done_mm);
+                    start_ms + whole_ms.max(earliest_ms).min(took_ms - i64::from(upto_mm < step_mm))
+                }
+                (false, false) => start_ms + (took_ms as f64 * share).round() as i64,
+            };
             if let Some(segment) = segment {
                 emit(Traversal { segment, enter_ms: at_ms, leave_ms: upto_ms, distance_mm: upto_mm - done_mm });
             }
             (done_mm, at_ms) = (upto_mm, upto_ms);
         }
     }
+}
+
+/// Metres, rounded to whole millimetres.
+fn in_millimetres(metres: f64) -> f64 {
+    (metres * 1_000.0).round() / 1_000.0
+}
+
+fn millimetres(metres: f64) -> i64 {
+    (metres * 1_000.0).round() as i64
 }

@@ -130,8 +130,10 @@ proptest! {
         let fixes: Vec<_> = speeds.iter().enumerate().map(|(s, v)| { at_m += v; seen(9, s as f64, at_m) }).collect();
         let (rows, counts) = cells(&fixes);
         prop_assert_eq!(counts.steps as usize, fixes.len() - 1);
-        let moved_mm: i64 = fixes.windows(2).map(|w| (w[0].at.distance_m(w[1].at) * 1_000.0).round() as i64).sum();
-        prop_assert_eq!(rows.iter().map(|r| r.distance_mm).sum::<i64>(), moved_mm);
+        // Along a straight street from place to place, each to the millimetre: at the most one is lost at either end.
+        let moved_mm = (fixes[0].at.distance_m(fixes[fixes.len() - 1].at) * 1_000.0).round() as i64;
+        let driven_mm = rows.iter().map(|r| r.distance_mm).sum::<i64>();
+        prop_assert!((driven_mm - moved_mm).abs() <= 2, "{driven_mm} of {moved_mm} mm");
         prop_assert_eq!(rows.iter().map(|r| r.time_ms).sum::<i64>(), (fixes.len() as i64 - 1) * 1_000);
     }
 }

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use events::LonLat;
+use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
 use super::fix::{Fix, Role};
@@ -22,6 +23,20 @@ use super::{Break, World};
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
+
+/// Vehicles stand before junctions and not right behind them, so a fix at rest is believed to be before the line within
+/// so many standard deviations of its receiver, and so many metres at the most.
+const LINE_SIGMAS: f32 = 3.0;
+const LINE_M_MAX: f32 = 25.0;
+
+/// A receiver whose fixes lie less aside of the streets than this is believed at a junction, metres.
+const EXACT_M: f32 = 1.0;
+
+/// How much a decided fix counts in the mean of how far fixes lie aside.
+const ASIDE_SHARE: f32 = 0.125;
+
+/// A fix is beyond the end of a street when it is farther from it than this, metres: more than rounding makes.
+const BEYOND_M: f32 = 0.02;
 
 /// What is remembered of one vehicle.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -40,6 +55,10 @@ pub(crate) struct Track {
     /// Where it began to stand off the network.
     #[serde(with = "super::saved::since")]
     off_since: Option<(i64, LonLat)>,
+    /// Places are told as they are known, so those of decided fixes stay as they were told.
+    told: bool,
+    /// Mean square of how far decided fixes lie aside of their street, metres²: how much the receiver is off.
+    aside_m2: f32,
     filter: Filter,
     /// Typical error of the newest smoothed place, metres; 0 before the first.
     sigma_m: f32,
@@ -111,7 +130,7 @@ impl Track {
     fn redo(&mut self, world: &mut World) {
         self.columns.clear();
         (self.decided, self.base, self.held, self.off_since) = (0, None, false, None);
-        (self.filter, self.sigma_m) = (Filter::default(), 0.0);
+        (self.filter, self.sigma_m, self.aside_m2) = (Filter::default(), 0.0, 0.0);
         if self.shortened
             && let Some(first) = self.fixes.front().copied()
         {
@@ -174,8 +193,7 @@ impl Track {
         let mut column = Column::new(fix.time_ms, at);
         // A place outside of the hexagons is off them, however near their borders run.
         if world.config.hexagons.is_none() {
-            let heading = fix.heading();
-            model::candidates(world, &scale, heading, &mut column);
+            model::candidates(world, &scale, fix.course(), &mut column);
         }
         if column.states().is_empty() {
             self.fixes[i].role = self.off(world, &fix);
@@ -261,15 +279,29 @@ impl Track {
         let Some(k) = i.checked_sub(1).filter(|&k| k >= self.decided && self.fixes[k].role == Role::Skipped) else {
             return;
         };
-        let (fix, scale) = (self.fixes[k], self.scale(world));
-        let Some(last) = self.columns.back() else { return };
-        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
-        model::candidates(world, &scale, fix.heading(), &mut column);
-        if column.states().is_empty() || !model::forward(&world.ground, &mut world.routes, &scale, last, &mut column) {
-            return;
-        }
+        let Some(column) = self.column_of(world, k) else { return };
         self.fixes[k].role = Role::Kept;
         self.push(world, column);
+    }
+
+    /// The column of a skipped fix behind all columns, with the best drives to it; `None` when none leads there.
+    fn column_of(&self, world: &mut World, k: usize) -> Option<Column> {
+        let (fix, scale) = (self.fixes[k], self.scale(world));
+        let last = self.columns.back()?;
+        let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
+        model::candidates(world, &scale, fix.course(), &mut column);
+        let leads =
+            !column.states().is_empty() && model::forward(&world.ground, &mut world.routes, &scale, last, &mut column);
+        leads.then_some(column)
+    }
+
+    /// Whether a fix lies off a street, at its end or up to so far before it: where streets leave at an acute angle,
+    /// who has left is not beyond the end yet.
+    fn is_off(&self, world: &World, k: usize, segment: u32, before_m: f32) -> bool {
+        let length_m = world.routes.segment(segment).length_m;
+        let at = self.fixes[k].point(&world.ground);
+        let (distance2_m2, offset_m) = world.ground.project(at, segment, length_m);
+        offset_m >= length_m - before_m && distance2_m2 > BEYOND_M * BEYOND_M
     }
 
     /// Decides the first column for good.
@@ -278,6 +310,9 @@ impl Track {
         let chosen = &self.columns[0].states()[state];
         let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
         let fix = self.next_kept(self.decided);
+        let (at, length_m) = (self.fixes[fix].point(&world.ground), world.routes.segment(on.segment).length_m);
+        let (aside_m2, _) = world.ground.project(at, on.segment, length_m);
+        self.aside_m2 += (aside_m2 - self.aside_m2) * if self.aside_m2 == 0.0 { 1.0 } else { ASIDE_SHARE };
         self.place_kept(world, self.decided, fix, on);
         self.fixes[fix].confidence = confidence;
         (self.decided, self.base) = (fix + 1, self.fixes[fix].on());
@@ -328,8 +363,30 @@ impl Track {
         let scale = self.scale(world);
         let spot = place::hold(&world.ground, &world.routes, &scale, self.base, self.held, state);
         self.held = spot != state;
+        let spot = self.before_line(world, fix, spot);
         self.place_between(world, from, fix, Some(spot));
         self.fixes[fix].put(spot);
+    }
+
+    /// Who stands less than this behind a junction is taken to wait before it, metres: as far as its receiver may be off,
+    /// judged by how far its fixes are aside of the streets; 0 for who does not say that it stands. For cells only:
+    /// driven paths stay as the model has them.
+    fn line_m(&self, fix: usize) -> f32 {
+        if self.told && self.fixes[fix].is_at_rest() {
+            (LINE_SIGMAS * self.aside_m2.sqrt()).min(LINE_M_MAX)
+        } else {
+            0.0
+        }
+    }
+
+    /// A spot right behind the junction at the end of the base's street, put before it; see [`Track::line_m`].
+    fn before_line(&self, world: &World, fix: usize, on: On) -> On {
+        let Some(base) = self.base.filter(|b| b.segment != on.segment && on.offset_m < self.line_m(fix)) else {
+            return on;
+        };
+        let follows = world.network.successors(SegmentIndex(base.segment)).contains(&SegmentIndex(on.segment));
+        let end = On { segment: base.segment, offset_m: world.routes.segment(base.segment).length_m };
+        if follows { end } else { on }
     }
 
     /// Lays the skipped fixes `from..to` on the way from the base to `end`, or ahead of the base.
@@ -347,16 +404,18 @@ impl Track {
                 set = true;
             }
             let at = self.fixes[k].point(&world.ground);
-            let on = world.stretch.lay(&world.ground, &world.routes, at);
+            let on = world.stretch.lay(&world.ground, &world.routes, at, self.line_m(k));
             self.fixes[k].put(on);
         }
     }
 
     /// Puts every undecided fix where the best drive has it now.
     pub(crate) fn place_provisionally(&mut self, world: &mut World) {
+        self.told = true;
         let (decided, base, held) = (self.decided, self.base, self.held);
         if let Some(last) = self.columns.len().checked_sub(1) {
-            let mut state = self.columns[last].best();
+            let newest = self.newest(world).map(|c| c.states()[c.best()]);
+            let mut state = newest.map_or_else(|| self.columns[last].best(), |s| usize::from(s.before));
             world.trace.clear();
             for c in (0..=last).rev() {
                 let s = &self.columns[c].states()[state];
@@ -371,9 +430,21 @@ impl Track {
                 self.place_kept(world, from, fix, on);
                 (from, self.base) = (fix + 1, self.fixes[fix].on());
             }
-            self.place_between(world, from, self.fixes.len(), None);
+            let end = newest.map(|s| On { segment: s.segment, offset_m: s.offset_m });
+            self.place_between(world, from, self.fixes.len(), end);
         }
         (self.base, self.held) = (base, held);
+    }
+
+    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
+    /// which way a drive that has just begun goes, and onto which street somebody has just turned.
+    fn newest(&self, world: &mut World) -> Option<Column> {
+        let newest = self.fixes.len().checked_sub(1).filter(|&k| self.fixes[k].role == Role::Skipped)?;
+        let last = self.columns.back()?;
+        let begins = self.columns.len() == 1 && !last.decided;
+        let state = &last.states()[last.best()];
+        let tells = begins || self.is_off(world, newest, state.segment, BEYOND_M);
+        if tells { self.column_of(world, newest) } else { None }
     }
 
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are
@@ -386,14 +457,37 @@ impl Track {
             self.end_drive(world, self.fixes.len());
         }
         while self.decided < 2.min(self.fixes.len()) {
-            if self.columns.front().is_some_and(|c| !c.decided) {
+            let open = self.columns.front().filter(|c| !c.decided).map(|_| self.next_kept(self.decided));
+            if open.is_some_and(|fix| fix < 2 || !self.told) {
                 self.decide(world);
-            } else {
-                // Only skipped ones are left behind the last decided.
+                continue;
+            }
+            if !self.told {
+                // Driven paths: who has stood for so long is where it stood, with all that was skipped since.
                 self.place_between(world, self.decided, self.fixes.len(), None);
                 self.decided = self.fixes.len();
                 self.base = self.fixes.back().filter(|f| f.role == Role::Skipped).and_then(Fix::on).or(self.base);
+                continue;
             }
+            // A queue may begin right behind a junction: then the newest fix tells on which street it stands, if noise
+            // has not carried it there.
+            let newest = self.fixes.len() - 1;
+            let off = |on: On| self.is_off(world, newest, on.segment, world.scale.skip_m);
+            let is_exact = self.aside_m2 < EXACT_M * EXACT_M;
+            if open.is_none() && is_exact && self.fixes[newest].role == Role::Skipped && self.base.is_some_and(off) {
+                let column = self.column_of(world, newest);
+                let elsewhere = |c: &Column| self.base.is_some_and(|on| c.states()[c.best()].segment != on.segment);
+                if let Some(column) = column.filter(elsewhere) {
+                    self.fixes[newest].role = Role::Kept;
+                    self.push(world, column);
+                    continue;
+                }
+            }
+            // Who has stood for long may be driving again: of the skipped fixes only the oldest are decided here, and
+            // the newer ones stay open until the model knows onto which street it went.
+            let upto = self.fixes.len().min(2);
+            let last = self.fixes.get(upto - 1).filter(|f| f.role == Role::Skipped);
+            (self.decided, self.base) = (upto, last.and_then(Fix::on).or(self.base));
         }
         let fix = self.fixes.pop_front()?;
         self.decided -= 1;

@@ -1,44 +1,33 @@
 //! The whole engine against the simulator's truth: every vehicle reports, without noise, every second.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use analytics::matching::MatchConfig;
 use analytics::{Engine, EngineConfig};
 use events::TimeMs;
 use ingest::{Batch, Gate, GateConfig, Outcome, Pseudonyms};
+use roads::Network;
 use roads::generate::{CityPlan, city};
 use sim::scenario::Scenario;
 use sim::sensor::{SensorConfig, Sensors};
 use sim::truth::Truth;
 use sim::world::World;
 
-/// Speed by segment and minute, where at least a minute was spent.
-type Speeds = HashMap<(u32, i64), f64>;
+/// Millimetres and milliseconds by segment and pane.
+type Cells = BTreeMap<(u32, i64), (i64, i64)>;
 
-fn speeds(cells: impl Iterator<Item = (u32, i64, i64, i64)>) -> Speeds {
-    let mut sums: HashMap<(u32, i64), (i64, i64)> = HashMap::new();
-    for (segment, pane_ms, mm, ms) in cells {
-        let sum = sums.entry((segment, pane_ms / 60_000)).or_default();
-        (sum.0, sum.1) = (sum.0 + mm, sum.1 + ms);
-    }
-    let enough = sums.into_iter().filter(|s| s.1.1 >= 60_000);
-    enough.map(|(key, (mm, ms))| (key, mm as f64 / ms as f64)).collect()
-}
-
-#[test]
-fn positions_alone_give_the_simulators_cells_back() {
-    let network = Arc::new(city(&CityPlan::default()));
+/// Simulates; gives the truth and what the engine makes of the reports.
+fn both(network: &Arc<Network>, seed: u64, vehicles: u32, seconds: u32) -> (Cells, Cells) {
     let start = TimeMs(1_700_000_000_000);
-    let scenario = Scenario { seed: 5, vehicles: 600, start, ..Scenario::default() };
-    let mut world = World::new(Arc::clone(&network), scenario).unwrap();
-    let mut sensors =
-        Sensors::new(&world, SensorConfig { probe_share: 1.0, gps_sigma_m: 0.0, ..SensorConfig::default() });
+    let scenario = Scenario { seed, vehicles, start, ..Scenario::default() };
+    let mut world = World::new(Arc::clone(network), scenario).unwrap();
+    let mut sensors = Sensors::new(&world, SensorConfig::default());
     let mut truth = Truth::new(network.segments().len(), 10_000_000);
-    let mut engine = Engine::new(Arc::clone(&network), EngineConfig::whole(MatchConfig::default()));
+    let mut engine = Engine::new(Arc::clone(network), EngineConfig::whole(MatchConfig::default()));
     let mut gate = Gate::new(GateConfig::default(), Pseudonyms::new([7; 32]));
     let (mut events, mut batch) = (Vec::new(), Batch::default());
-    for _ in 0..900 {
+    for _ in 0..seconds {
         let step = world.step();
         truth.observe(&step);
         events.clear();
@@ -50,24 +39,35 @@ fn positions_alone_give_the_simulators_cells_back() {
         engine.apply(&batch);
         batch.clear();
     }
-    let truth = truth.finish();
+    println!("{:?}", engine.match_counts());
+    let truth = truth.finish().into_iter().map(|c| ((c.segment.0, c.pane_start_ms), (c.distance_mm, c.time_ms)));
     let ours = engine.store().sorted_rows();
-    let (true_mm, true_ms) = truth.iter().fold((0, 0), |sum, c| (sum.0 + c.distance_mm, sum.1 + c.time_ms));
-    let (our_mm, our_ms) = ours.iter().fold((0, 0), |sum, c| (sum.0 + c.distance_mm, sum.1 + c.time_ms));
-    let counts = engine.match_counts();
-    println!("metres {our_mm} of {true_mm} mm, seconds {our_ms} of {true_ms} ms, {counts:?}");
-    // A vehicle's first second has no fix before it, and a straight line cuts corners at turns.
-    assert!((our_mm as f64 / true_mm as f64 - 1.0).abs() < 0.02);
-    assert!((our_ms as f64 / true_ms as f64 - 1.0).abs() < 0.02);
-    assert_eq!(counts.off_network, 0);
+    let ours = ours.iter().map(|c| ((c.segment.0, c.pane_ms), (c.distance_mm, c.time_ms)));
+    (truth.collect(), ours.filter(|c| c.1 != (0, 0)).collect())
+}
 
-    let theirs = speeds(truth.iter().map(|c| (c.segment.0, c.pane_start_ms, c.distance_mm, c.time_ms)));
-    let ours = speeds(ours.iter().map(|c| (c.segment.0, c.pane_ms, c.distance_mm, c.time_ms)));
-    let mut differences: Vec<f64> =
-        theirs.iter().map(|(key, v)| ours.get(key).map_or(f64::INFINITY, |o| (o - v).abs())).collect();
-    differences.sort_by(f64::total_cmp);
-    let at = |q: f64| differences[((differences.len() - 1) as f64 * q) as usize];
-    println!("segment-minutes {}: difference m/s median {:.3}, 90 % {:.3}", differences.len(), at(0.5), at(0.9));
-    assert!(differences.len() > 1_000);
-    assert!(at(0.5) < 0.2 && at(0.9) < 1.0, "median {:.3}, 90 % {:.3} m/s", at(0.5), at(0.9));
+/// The last panes are left out: who has only just turned is on a street that nobody can know yet.
+const OPEN_MS: i64 = 120_000;
+
+#[test]
+fn positions_alone_give_the_simulators_cells_back_to_the_millimetre() {
+    let network = Arc::new(city(&CityPlan::default()));
+    for seed in [5, 6] {
+        let (truth, ours) = both(&network, seed, 600, 900);
+        let end_ms = truth.keys().map(|key| key.1).max().unwrap() - OPEN_MS;
+        let mut wrong = Vec::new();
+        for key in truth.keys().chain(ours.keys().filter(|key| !truth.contains_key(key))).filter(|key| key.1 < end_ms) {
+            let (t, o) = (truth.get(key).copied().unwrap_or_default(), ours.get(key).copied().unwrap_or_default());
+            if t != o {
+                wrong.push((*key, o.0 - t.0, o.1 - t.1));
+            }
+        }
+        println!("seed {seed}: {} of {} cells differ: (segment, pane), mm, ms: {wrong:?}", wrong.len(), truth.len());
+        assert!(truth.len() > 25_000);
+        // Every millimetre is where it was driven. A second may be on the wrong side of a junction, when somebody who
+        // has stood there for longer than a track remembers creeps over it: one cell in a thousand at most.
+        assert!(wrong.iter().all(|w| w.1 == 0), "{wrong:?}");
+        assert!(wrong.len() * 1_000 < truth.len(), "{wrong:?}");
+        assert_eq!(wrong.iter().map(|w| w.2).sum::<i64>(), 0, "no time is lost or made");
+    }
 }

@@ -38,8 +38,8 @@ pub(super) fn positions(names: &Names, rows: &[PositionReport]) -> Vec<ArrayRef>
         Arc::new(UInt32Array::from_iter_values(rows.iter().map(|r| r.seq))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.time_ms))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.arrival_ms))),
-        Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| f64::from(r.lon_e7) / 1e7))),
-        Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| f64::from(r.lat_e7) / 1e7))),
+        Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.lon_deg()))),
+        Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.lat_deg()))),
         Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| (f64::from(r.speed_mm_s) / 1e3) as f32))),
         Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| (f64::from(r.heading_ddeg) / 10.0) as f32))),
     ]

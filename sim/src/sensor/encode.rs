@@ -107,9 +107,9 @@ impl Encoder {
         put(row, &mut at, b",\"ts_ms\":");
         time(row, &mut at, report.time_ms, &mut self.second);
         put(row, &mut at, b",\"lon_deg\":");
-        degrees(row, &mut at, report.lon_e7);
+        degrees(row, &mut at, report.lon_e7, report.rest_e9[0]);
         put(row, &mut at, b",\"lat_deg\":");
-        degrees(row, &mut at, report.lat_e7);
+        degrees(row, &mut at, report.lat_e7, report.rest_e9[1]);
         put(row, &mut at, b",\"speed_mps\":");
         thousandths(row, &mut at, report.speed_mm_s);
         put(row, &mut at, b",\"heading_deg\":");
@@ -239,10 +239,10 @@ const fn point_and_digits() -> [u32; 1_000] {
     all
 }
 
-/// Ten-millionths of a degree with all seven decimals.
+/// Ten-millionths of a degree with all seven decimals, and two more where they are not 0.
 #[inline]
-fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32) {
-    if e7 < 0 {
+fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32, rest_e9: i8) {
+    if e7 < 0 || rest_e9 < 0 {
         put(row, at, b"-");
     }
     let n = e7.unsigned_abs();
@@ -252,6 +252,10 @@ fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32) {
     let (first, rest) = (decimals / 10_000, decimals % 10_000);
     let then = u64::from(POINT[rest as usize / 10] >> 8) | (u64::from(u32::from(b'0') + rest % 10) << 24);
     put(row, at, &(u64::from(POINT[first as usize]) | (then << 32)).to_le_bytes());
+    if rest_e9 != 0 {
+        let rest = rest_e9.unsigned_abs();
+        put(row, at, &[b'0' + rest / 10, b'0' + rest % 10]);
+    }
 }
 
 /// Thousandths with all three decimals.
@@ -307,12 +311,24 @@ mod tests {
             arrival_ms: 0,
             lon_e7: (draw(who, 3, 3_600_000_001) as i64 - 1_800_000_000) as i32,
             lat_e7: (draw(who, 4, 1_800_000_001) as i64 - 900_000_000) as i32,
+            rest_e9: [0; 2],
             speed_mm_s: draw(who, 5, 90_001) as u32,
             heading_ddeg: draw(who, 6, 3_600) as u16,
             segment: draw(who, 7, network.segments().len() as u64) as u32,
             offset_mm: draw(who, 8, 500_000) as u32,
         };
-        let reports: Vec<PositionReport> = (0..1_000).map(one).collect();
+        // Every third is exact: two more digits, of the sign of the others.
+        let fine = |report: PositionReport| {
+            let rest = |e7: i32, what| (draw(report.vehicle, what, 100) as i8) * if e7 < 0 { -1 } else { 1 };
+            let is_exact = report.vehicle.is_multiple_of(3) && report.lon_e7.abs() < 1_799_999_999;
+            let rest_e9 = if is_exact && report.lat_e7.abs() < 899_999_999 {
+                [rest(report.lon_e7, 9), rest(report.lat_e7, 10)]
+            } else {
+                [0; 2]
+            };
+            PositionReport { rest_e9, ..report }
+        };
+        let reports: Vec<PositionReport> = (0..1_000).map(one).map(fine).collect();
         for (gateway, with_edge) in [("sim", false), ("gate \"2\" \\ é", true)] {
             let mut payload = Vec::new();
             Encoder::new(gateway, &network, with_edge).positions(&reports, &mut payload);

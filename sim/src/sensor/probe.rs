@@ -152,8 +152,8 @@ impl Probe {
             arrival_ms: i64::MIN,
             outage_ms: i64::MIN,
         };
-        // Not before the vehicle is there.
-        probe.due_ms = probe.planned_ms(seed).max(1_000 * i64::from(step) - 999);
+        // Not before the vehicle is there: at the end of the second in which it enters.
+        probe.due_ms = probe.planned_ms(seed).max(1_000 * i64::from(step));
         probe
     }
 

@@ -1,6 +1,7 @@
 //! What is reported of one second, without text: positions as rows of whole numbers, the rest as events.
 //!
-//! Positions are as precise as the JSON that carries them: 1e-7 degrees (11 mm), mm/s, tenths of a degree.
+//! Positions are as precise as the JSON that carries them: 1e-7 degrees (11 mm) as receivers tell them, 1e-9 degrees
+//! (0.1 mm) when they are exact, so that an oracle can be held against them to the millimetre; mm/s, tenths of a degree.
 //! Upstream: the sensors. Downstream: the encoder, the tables, and whoever wants [`Event`]s.
 
 use events::{EdgeFix, Event, HeadingDeg, LonLat, MetresPerSecond, Position, TimeMs};
@@ -20,6 +21,8 @@ pub struct PositionReport {
     pub arrival_ms: i64,
     pub lon_e7: i32,
     pub lat_e7: i32,
+    /// Two more digits of longitude and latitude, billionths of a degree, of the same sign; 0 unless exact.
+    pub rest_e9: [i8; 2],
     pub speed_mm_s: u32,
     /// Tenths of a degree, below 3,600.
     pub heading_ddeg: u16,
@@ -30,6 +33,16 @@ pub struct PositionReport {
 }
 
 impl PositionReport {
+    /// Longitude, degrees.
+    pub fn lon_deg(&self) -> f64 {
+        degrees(self.lon_e7, self.rest_e9[0])
+    }
+
+    /// Latitude, degrees.
+    pub fn lat_deg(&self) -> f64 {
+        degrees(self.lat_e7, self.rest_e9[1])
+    }
+
     /// The same as an event, equal to what its JSON is decoded to.
     pub fn event(&self, gateway: &str, network: &Network, with_edge: bool) -> Event {
         let edge_id = || network.segment(SegmentIndex(self.segment)).id.to_string();
@@ -38,8 +51,7 @@ impl PositionReport {
             source: format!("{gateway}.v{}", self.vehicle),
             seq: Some(u64::from(self.seq)),
             time: TimeMs(self.time_ms),
-            at: LonLat::new(f64::from(self.lon_e7) / 1e7, f64::from(self.lat_e7) / 1e7)
-                .expect("the sensors keep places on the globe and off 0, 0"),
+            at: LonLat::new(self.lon_deg(), self.lat_deg()).expect("the sensors keep places on the globe and off 0, 0"),
             speed: MetresPerSecond::new((f64::from(self.speed_mm_s) / 1_000.0) as f32).ok(),
             heading: Some(HeadingDeg::wrapped((f64::from(self.heading_ddeg) / 10.0) as f32)),
             edge: with_edge.then(|| EdgeFix { edge_id: edge_id(), pos_m }),
@@ -77,11 +89,27 @@ impl Reports {
     }
 }
 
+/// Seven decimals and two more; rounded once, as a decimal number is when it is read.
+fn degrees(e7: i32, rest_e9: i8) -> f64 {
+    if rest_e9 == 0 {
+        return f64::from(e7) / 1e7;
+    }
+    (i64::from(e7) * 100 + i64::from(rest_e9)) as f64 / 1e9
+}
+
+/// A place in billionths of a degree, as [`PositionReport`] keeps it.
+pub(super) fn place_e9(lon_deg: f64, lat_deg: f64) -> ([i32; 2], [i8; 2]) {
+    let lon = (lon_deg.clamp(-180.0, 180.0) * 1e9).round() as i64;
+    let lat = (lat_deg.clamp(-90.0, 90.0) * 1e9).round() as i64;
+    let lat = if lon == 0 && lat == 0 { 100 } else { lat };
+    ([(lon / 100) as i32, (lat / 100) as i32], [(lon % 100) as i8, (lat % 100) as i8])
+}
+
 /// A place in ten-millionths of a degree; never 0, 0, which is the place of a receiver without a fix.
-pub(super) fn place_e7(lon_deg: f64, lat_deg: f64) -> (i32, i32) {
+pub(super) fn place_e7(lon_deg: f64, lat_deg: f64) -> [i32; 2] {
     // To the nearest without a call of `round`, which costs more than the rest.
     let nearest = |e7: f64| (e7 + if e7 < 0.0 { -0.5 } else { 0.5 }) as i32;
     let lon = nearest(lon_deg.clamp(-180.0, 180.0) * 1e7);
     let lat = nearest(lat_deg.clamp(-90.0, 90.0) * 1e7);
-    (lon, if lon == 0 && lat == 0 { 1 } else { lat })
+    [lon, if lon == 0 && lat == 0 { 1 } else { lat }]
 }

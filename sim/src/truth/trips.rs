@@ -24,7 +24,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TripDone {
     pub vehicle: VehicleId,
-    /// Begin of the first second on the road, end of the last.
+    /// When it entered, and the end of its last second.
     pub begin: TimeMs,
     pub end: TimeMs,
     pub from: SegmentIndex,
@@ -52,7 +52,7 @@ impl Trips {
         for one in step.moves() {
             let trip = self.running.entry(one.vehicle).or_insert(TripDone {
                 vehicle: one.vehicle,
-                begin: step.start,
+                begin: TimeMs(step.start.0 + one.begin_ms),
                 end: step.start,
                 from: one.segment,
                 from_mm: one.from_mm,

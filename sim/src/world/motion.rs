@@ -215,8 +215,9 @@ impl Part {
         let way = car.speed_mm_s;
         // A lane may be so short that who came onto it was beyond its end at once; all of this second is on the next.
         let before = (way - beyond).max(0);
-        // Constant speed within the second: time goes with distance, rounded once.
+        // Constant speed within the second: time goes with distance, rounded once; no distance takes no time.
         let end_ms = if way == 0 { 0 } else { (2_000 * before + way) / (2 * way) };
+        let end_ms = end_ms.clamp(i32::from(before > 0), 999);
         let next = &at.map.lanes[link.to as usize];
         let (vehicle, speed_mm_s) = (VehicleId(u64::from(car.who.id)), i64::from(way));
         let piece = Piece { vehicle, slot: car.who.slot, speed_mm_s, kind: car.who.kind };

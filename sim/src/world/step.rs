@@ -114,15 +114,20 @@ pub struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// What everybody did, always in the same order; the moves of one vehicle follow each other.
+    ///
+    /// Who has just entered is there from the end of the second on: a move of no distance and no time.
     pub fn moves(&self) -> impl Iterator<Item = Move> + use<'a> {
         let world = self.world;
-        let stayed = world.cars().filter(|(_, car)| car.who.flags & (CROSSED | FRESH) == 0).map(|(lane, car)| {
+        let stayed = world.cars().filter(|(_, car)| car.who.flags & CROSSED == 0).map(|(lane, car)| {
             let piece = Piece {
                 vehicle: VehicleId(u64::from(car.who.id)),
                 slot: car.who.slot,
                 speed_mm_s: i64::from(car.speed_mm_s),
                 kind: car.who.kind,
             };
+            if car.who.flags & FRESH != 0 {
+                return piece.on(lane, (car.pos_mm, car.pos_mm), (1_000, 1_000), true);
+            }
             piece.on(lane, (car.pos_mm - car.speed_mm_s, car.pos_mm), (0, 1_000), true)
         });
         world.parts.iter().flat_map(|part| part.pieces.iter().copied()).chain(stayed)

@@ -40,10 +40,17 @@ impl Watched {
         let second = self.world.step;
         let moves: Vec<Move> = self.world.step().moves().collect();
         assert_eq!(self.world.find_overlap(), None, "second {second}");
-        let mut now = BTreeMap::new();
+        let (mut now, mut entered) = (BTreeMap::new(), BTreeMap::new());
         for of_one in moves.chunk_by(|a, b| a.vehicle == b.vehicle) {
             let (first, last) = (of_one[0], of_one[of_one.len() - 1]);
             let id = first.vehicle;
+            if first.begin_ms == 1_000 {
+                // Has just entered.
+                assert!(of_one.len() == 1 && first.last && first.from_mm == first.to_mm, "second {second}: {first:?}");
+                assert!(!self.before.contains_key(&id), "second {second}: {id} enters twice");
+                entered.insert(id, (first.segment, first.lane, first.to_mm, first.speed_mm_s));
+                continue;
+            }
             assert!(last.last && first.begin_ms == 0 && last.end_ms == 1_000, "second {second}: {of_one:?}");
             let way: i64 = of_one.iter().map(|m| m.to_mm - m.from_mm).sum();
             assert_eq!(way, first.speed_mm_s, "second {second}: {of_one:?}");
@@ -69,6 +76,7 @@ impl Watched {
             assert!(now.insert(id, (last.segment, last.lane, last.to_mm, last.speed_mm_s)).is_none(), "{id} twice");
         }
         self.vehicle_steps += now.len() as u64;
+        now.append(&mut entered);
         self.before = now;
     }
 
