@@ -99,8 +99,8 @@ impl Engine {
     pub fn new(network: Arc<Network>, config: EngineConfig) -> Self {
         Self {
             matcher: Matcher::new(Arc::clone(&network), config.matching),
+            store: if config.fold { PaneStore::with_windows(free_flow(&network)) } else { PaneStore::default() },
             network,
-            store: if config.fold { PaneStore::with_speeds() } else { PaneStore::default() },
             keep_ms: config.keep_ms,
             fold: config.fold,
             oldest_ms: None,
@@ -130,6 +130,11 @@ impl Engine {
     /// The panes as they are now.
     pub fn store(&self) -> &PaneStore {
         &self.store
+    }
+
+    /// Works out what a tick asks the panes for; without it they say the same, slowly.
+    pub fn settle(&mut self) {
+        self.store.settle();
     }
 
     /// The window that ends at the newest position; it does not begin before the first one, so that a rate is
@@ -225,6 +230,11 @@ impl Engine {
             self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
         }
     }
+}
+
+/// Free-flow speed of every segment, m/s.
+fn free_flow(network: &Network) -> Vec<f64> {
+    network.segments().iter().map(|s| f64::from(s.free_flow_mps())).collect()
 }
 
 /// Free-flow speed of the street that a detector lies on, m/s; `None` where it lies on none.

@@ -182,6 +182,7 @@ impl Tail {
     fn tick(&mut self, stale: bool, fault: Option<String>) {
         let published_ms = wall_ms();
         let fates = self.fates.as_ref().map(|ask| ask());
+        self.engine.settle();
         let engine = &self.engine;
         let total = engine.network().segments().len();
         let snapshot = |window: Window| {
