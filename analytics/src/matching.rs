@@ -35,6 +35,7 @@ use events::{HeadingDeg, LonLat};
 use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 
+pub use crate::cell::Change;
 use crate::cell::{Contribution, pane_start};
 use fix::{Fix, Role};
 use ground::Ground;
@@ -174,12 +175,6 @@ pub struct MatchCounts {
     pub off_steps: i64,
     /// Steps not counted: one of the two fixes is parked.
     pub parked_steps: i64,
-}
-
-/// One contribution and whether it is added or taken back.
-pub enum Change {
-    Add(Contribution),
-    TakeBack(Contribution),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

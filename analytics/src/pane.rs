@@ -33,7 +33,7 @@ use std::sync::Arc;
 use roads::SegmentIndex;
 use rustc_hash::FxHashSet;
 
-use crate::cell::{Contribution, PANE_MS};
+use crate::cell::{Change, Contribution, PANE_MS};
 use crate::metric::window::{Span, Window, minute_start};
 use live::{Delayed, Live, add_minute};
 pub use saved::SavedError;
@@ -46,6 +46,9 @@ use visits::{Kept, PANES_A_MINUTE, Visit, Visits, minute_of};
 /// A minute is over for the running windows so long after its end, milliseconds; what comes later is added to it one by
 /// one.
 const OVER_AFTER_MS: i64 = 20_000;
+
+/// Changes of one go: what is asked of each table lies in the processor's cache until the next table is done.
+const CHUNK: usize = 512;
 
 /// Cells by pane and segment.
 #[derive(Debug)]
@@ -114,7 +117,7 @@ impl PaneStore {
     pub fn add(&mut self, c: &Contribution) -> bool {
         let is_kept = self.change(c, Sum::of(c), 1);
         if let Some(live) = self.live.as_mut().filter(|_| is_kept) {
-            live.speeds.add(c);
+            live.speeds.change(c, 1);
         }
         is_kept
     }
@@ -124,9 +127,49 @@ impl PaneStore {
     pub fn take_back(&mut self, c: &Contribution) -> bool {
         let is_kept = self.change(c, Sum::of(c).negated(), -1);
         if let Some(live) = self.live.as_mut().filter(|_| is_kept) {
-            live.speeds.take_back(c);
+            live.speeds.change(c, -1);
         }
         is_kept
+    }
+
+    /// Adds and takes back many, and gives how many of them belong to panes that are forgotten: the same as one by one, but
+    /// each table is gone through by itself, so that waiting for memory overlaps.
+    pub fn apply(&mut self, changes: &[Change]) -> u64 {
+        changes.chunks(CHUNK).map(|chunk| if self.is_recent(chunk) { self.apply_recent(chunk) } else { self.apply_any(chunk) }).sum()
+    }
+
+    fn apply_any(&mut self, changes: &[Change]) -> u64 {
+        let mut one = |change: &Change| match change {
+            Change::Add(c) => self.add(c),
+            Change::TakeBack(c) => self.take_back(c),
+        };
+        changes.iter().filter(|change| !one(change)).count() as u64
+    }
+
+    /// Whether all of these belong to minutes that still fill.
+    fn is_recent(&self, changes: &[Change]) -> bool {
+        let first_ms = i64::from(self.over_before.max(self.kept.first).max(self.kept.folded_before)) * PANE_MS;
+        let recent = first_ms..i64::from(i32::MAX) * PANE_MS;
+        changes.iter().all(|change| recent.contains(&change.signed().0.pane_ms))
+    }
+
+    fn apply_recent(&mut self, changes: &[Change]) -> u64 {
+        for (c, one) in changes.iter().map(Change::signed) {
+            let pane = c.pane_ms.div_euclid(PANE_MS) as i32;
+            if let Some(left) = self.vehicles.count(c.vehicle, c.segment.0, pane, one) {
+                self.visits.enter(left, self.kept);
+            }
+        }
+        for (c, one) in changes.iter().map(Change::signed) {
+            let pane = c.pane_ms.div_euclid(PANE_MS) as i32;
+            let sum = if one > 0 { Sum::of(c) } else { Sum::of(c).negated() };
+            self.panes.at(pane).add(c.segment.at(), sum);
+        }
+        if let Some(live) = &mut self.live {
+            changes.iter().map(Change::signed).for_each(|(c, one)| live.speeds.change(c, one));
+            live.is_settled = false;
+        }
+        0
     }
 
     #[inline]
@@ -305,6 +348,7 @@ impl PaneStore {
     fn close_visits(&mut self) {
         let Self { vehicles, visits, kept, .. } = self;
         vehicles.close_all(|open| visits.enter(open, *kept));
+        visits.hand_out(*kept);
     }
 
     fn count_vehicles(&self, start: i32, end: i32, totals: &mut Totals) {

@@ -53,22 +53,14 @@ pub(super) struct Speeds {
 pub type Percentiles = [f64; 3];
 
 impl Speeds {
-    /// Adds a contribution.
-    pub(super) fn add(&mut self, c: &Contribution) {
-        self.change(c, |cm| cm);
-    }
-
-    /// Takes a contribution back that was added before.
-    pub(super) fn take_back(&mut self, c: &Contribution) {
-        self.change(c, u32::wrapping_neg);
-    }
-
-    fn change(&mut self, c: &Contribution, signed: impl Fn(u32) -> u32) {
+    /// Adds a contribution, or takes it back when `one` is −1.
+    #[inline]
+    pub(super) fn change(&mut self, c: &Contribution, one: i32) {
         if c.distance_mm <= 0 || c.time_ms <= 0 {
             return;
         }
         let bin = self.borders.bin_of(c.distance_mm as f64 / c.time_ms as f64);
-        let (segment, cm) = (c.segment.at(), signed(((c.distance_mm + 5) / 10) as u32));
+        let (segment, cm) = (c.segment.at(), (((c.distance_mm + 5) / 10) as u32).wrapping_mul(one as u32));
         let minute_ms = minute_start(c.pane_ms);
         self.touched.set(segment);
         if self.over_before_ms.is_some_and(|over| minute_ms < over) {
@@ -224,7 +216,7 @@ mod tests {
         fn percentiles_are_near_the_exact_ones(speeds in prop::collection::vec(1.75_f64..35.0, 1..200)) {
             let mut all = Speeds::default();
             all.slide_to(0);
-            speeds.iter().for_each(|&speed| all.add(&drive(3, 0, speed)));
+            speeds.iter().for_each(|&speed| all.change(&drive(3, 0, speed), 1));
             let ours = all.percentiles(Window::FiveMinutes, SegmentIndex(3)).unwrap();
             let mut sorted = speeds;
             sorted.sort_by(f64::total_cmp);
@@ -248,10 +240,10 @@ mod tests {
                 speeds.forget_before(first_ms);
                 kept.retain(|c| minute_start(c.pane_ms) >= first_ms);
                 let c = drive(segment, (newest_ms - late_minutes * 40_000).max(first_ms), speed);
-                speeds.add(&c);
+                speeds.change(&c, 1);
                 kept.push(c);
                 if is_correction {
-                    speeds.take_back(&kept.swap_remove(segment as usize % kept.len()));
+                    speeds.change(&kept.swap_remove(segment as usize % kept.len()), -1);
                 }
                 if settles {
                     speeds.settle();

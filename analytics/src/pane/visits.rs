@@ -14,6 +14,9 @@ use super::vehicles::Open;
 /// Panes of a clock minute.
 pub(super) const PANES_A_MINUTE: i32 = 6;
 
+/// Visits that wait for being handed out to their lists: 4 MB.
+const ARRIVED_MAX: usize = 1 << 18;
+
 /// Live windows.
 pub(super) const WINDOWS: usize = crate::metric::window::Window::ALL.len();
 
@@ -46,6 +49,8 @@ pub(super) struct Touched {
 pub(super) struct Visits {
     lists: Vec<Vec<Visit>>,
     touched: Touched,
+    /// Not yet in the lists, at most [`ARRIVED_MAX`].
+    arrived: Vec<Open>,
     /// Contributions of every vehicle by pane, in order of pane.
     seen: Vec<Vec<(i32, i32)>>,
     /// Distinct vehicles in every window, by segment, as of the last count.
@@ -62,6 +67,12 @@ impl Kept {
     pub(super) fn place(self, pane: i32) -> Option<i32> {
         let placed = if pane < self.folded_before { minute_of(pane) } else { pane };
         (placed >= self.first).then_some(placed)
+    }
+}
+
+impl Visit {
+    fn of(open: &Open) -> Self {
+        Self { vehicle: open.number, pane: open.pane, contributions: open.contributions }
     }
 }
 
@@ -91,22 +102,41 @@ impl Touched {
 
 impl Visits {
     /// Takes over what a vehicle left in a cell.
+    #[inline]
     pub(super) fn enter(&mut self, open: Open, kept: Kept) {
-        let Some(pane) = kept.place(open.pane) else { return };
-        let (segment, number) = (open.segment as usize, open.number as usize);
-        if segment >= self.lists.len() {
-            self.lists.resize_with(segment + 1, Vec::new);
+        self.arrived.push(open);
+        if self.arrived.len() >= ARRIVED_MAX {
+            self.hand_out(kept);
         }
-        let list = &mut self.lists[segment];
-        if list.len() == list.capacity() {
-            make_room(list, kept);
+    }
+
+    /// Hands what arrived out to the lists, segment by segment: each list is then touched once, and in order.
+    pub(super) fn hand_out(&mut self, kept: Kept) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        arrived.retain_mut(|open| kept.place(open.pane).is_some_and(|pane| {
+            open.pane = pane;
+            true
+        }));
+        for open in &arrived {
+            let number = open.number as usize;
+            if number >= self.seen.len() {
+                self.seen.resize_with(number + 1, Vec::new);
+            }
+            add_seen(&mut self.seen[number], open.pane, open.contributions);
         }
-        list.push(Visit { vehicle: open.number, pane, contributions: open.contributions });
-        self.touched.set(segment);
-        if number >= self.seen.len() {
-            self.seen.resize_with(number + 1, Vec::new);
+        arrived.sort_unstable_by_key(|open| open.segment);
+        for of_segment in arrived.chunk_by(|a, b| a.segment == b.segment) {
+            let segment = of_segment[0].segment as usize;
+            if segment >= self.lists.len() {
+                self.lists.resize_with(segment + 1, Vec::new);
+            }
+            let list = &mut self.lists[segment];
+            make_room(list, of_segment.len(), kept);
+            list.extend(of_segment.iter().map(Visit::of));
+            self.touched.set(segment);
         }
-        add_seen(&mut self.seen[number], pane, open.contributions);
+        arrived.clear();
+        self.arrived = arrived;
     }
 
     /// Counts distinct vehicles of the windows that begin with these panes, for all segments about which something
@@ -171,7 +201,7 @@ impl Visits {
 
     /// Shows every segment's visits in order of vehicle and pane, with those that are still open; nothing is changed.
     pub(super) fn each(&self, open: impl Iterator<Item = Open>, kept: Kept, mut show: impl FnMut(usize, &[Visit])) {
-        let mut open: Vec<Open> = open.collect();
+        let mut open: Vec<Open> = open.chain(self.arrived.iter().copied()).collect();
         open.sort_unstable_by_key(|o| o.segment);
         let segments = self.lists.len().max(open.last().map_or(0, |o| o.segment as usize + 1));
         let (mut open, mut list) = (open.into_iter().peekable(), Vec::new());
@@ -179,7 +209,7 @@ impl Visits {
             list.clear();
             list.extend_from_slice(self.lists.get(segment).map_or(&[][..], Vec::as_slice));
             while let Some(o) = open.next_if(|o| o.segment as usize == segment) {
-                list.push(Visit { vehicle: o.number, pane: o.pane, contributions: o.contributions });
+                list.push(Visit::of(&o));
             }
             compact(&mut list, kept);
             if !list.is_empty() {
@@ -213,12 +243,14 @@ fn compact(list: &mut Vec<Visit>, kept: Kept) {
     list.retain(|visit| visit.contributions != 0);
 }
 
-/// Makes room for one more, a quarter at a time: doubling would waste a third of the memory.
-#[cold]
-fn make_room(list: &mut Vec<Visit>, kept: Kept) {
+/// Makes room for so many more, a quarter at a time: doubling would waste a third of the memory.
+fn make_room(list: &mut Vec<Visit>, more: usize, kept: Kept) {
+    if list.len() + more <= list.capacity() {
+        return;
+    }
     compact(list, kept);
-    if list.len() * 4 >= list.capacity() * 3 {
-        list.reserve_exact(list.capacity() - list.len() + (list.len() / 4).max(4));
+    if list.len() + more > list.capacity() {
+        list.reserve_exact(more.max(list.len() / 4));
     }
 }
 
