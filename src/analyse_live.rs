@@ -62,8 +62,13 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let keep_ms = Some(i64::from(args.keep_minutes) * 60_000);
     let matching = MatchConfig { hexagons, ..MatchConfig::default() };
     // A file of cells has panes of one length.
-    let engine =
-        EngineConfig { matching, keep_ms, fold: args.cells.is_none(), utc_offset_s: args.utc_offset_minutes * 60 };
+    let engine = EngineConfig {
+        matching,
+        keep_ms,
+        fold: args.cells.is_none(),
+        utc_offset_s: args.utc_offset_minutes * 60,
+        ..EngineConfig::live()
+    };
     let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;

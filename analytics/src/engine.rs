@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use events::{HeadingDeg, LonLat};
-use ingest::batch::{Batch, Positions};
+use events::LonLat;
+use ingest::batch::Batch;
 use roads::Network;
 
 use crate::cell::pane_start;
 use crate::detector::{Detectors, Reading};
-use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
-use crate::metric::window::{Span, Window};
+use crate::matching::shards::{Outcome, Shards, Turn};
+use crate::matching::{MatchConfig, MatchCounts};
+use crate::metric::window::{Span, Window, minute_start};
 use crate::pane::PaneStore;
 
 /// How far the watermark lags behind the newest event, milliseconds.
@@ -48,6 +49,8 @@ pub struct EngineConfig {
     pub fold: bool,
     /// How far the city's clock is ahead of UTC, seconds: when a detector's service day begins.
     pub utc_offset_s: i32,
+    /// Matchers side by side; no figure depends on it.
+    pub threads: usize,
 }
 
 impl EngineConfig {
@@ -58,12 +61,13 @@ impl EngineConfig {
             keep_ms: Some(WINDOW_MS_MAX.max(CORRECTABLE_MS)),
             fold: true,
             utc_offset_s: 0,
+            threads: threads(),
         }
     }
 
     /// A recording from end to end: everything is kept.
     pub fn whole(matching: MatchConfig) -> Self {
-        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0 }
+        Self { matching, keep_ms: None, fold: false, utc_offset_s: 0, threads: threads() }
     }
 }
 
@@ -84,7 +88,7 @@ pub struct EngineCounts {
 /// State of one city: tracks, panes, detectors, watermark.
 pub struct Engine {
     network: Arc<Network>,
-    matcher: Matcher,
+    matcher: Shards,
     store: PaneStore,
     keep_ms: Option<i64>,
     fold: bool,
@@ -98,7 +102,7 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(network: Arc<Network>, config: EngineConfig) -> Self {
         Self {
-            matcher: Matcher::new(Arc::clone(&network), config.matching),
+            matcher: Shards::new(&network, &config.matching, config.threads),
             store: if config.fold { PaneStore::with_windows(free_flow(&network)) } else { PaneStore::default() },
             network,
             keep_ms: config.keep_ms,
@@ -112,14 +116,39 @@ impl Engine {
 
     /// Counts one batch in.
     pub fn apply(&mut self, batch: &Batch) {
-        for row in 0..batch.positions.time_ms.len() {
-            self.position(&batch.positions, row);
+        self.apply_all(std::slice::from_ref(batch));
+    }
+
+    /// Counts batches in: the same as one after the other, but threads have more to share.
+    pub fn apply_all(&mut self, batches: &[Batch]) {
+        let (mut turns, mut newest) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
+        for batch in batches {
+            let before_ms = self.watermark_ms();
+            batch.positions.time_ms.iter().for_each(|&time_ms| self.arrived(time_ms));
+            let minute = |watermark_ms: Option<i64>| watermark_ms.map(minute_start);
+            let is_next = self.keep_ms.is_some() && minute(self.watermark_ms()) > minute(before_ms);
+            let forget_ms = self.watermark_ms().filter(|_| is_next);
+            turns.push(Turn { rows: &batch.positions, forget_ms });
+            newest.push(self.newest_ms);
         }
-        for row in 0..batch.detectors.start_ms.len() {
-            self.detector(batch, row);
+        let (store, counts, keep_ms, fold) = (&mut self.store, &mut self.counts, self.keep_ms, self.fold);
+        self.matcher.observe(&turns, |outcome| match outcome {
+            Outcome::Changes(changes) => counts.beyond_correction += store.apply(changes),
+            Outcome::Done(at) => {
+                if let Some(newest_ms) = newest[at] {
+                    move_on(store, newest_ms, keep_ms, fold);
+                }
+            }
+        });
+        for (batch, turn) in batches.iter().zip(turns) {
+            for row in 0..batch.detectors.start_ms.len() {
+                self.detector(batch, row);
+            }
+            self.counts.signals += batch.signals.time_ms.len() as u64;
+            if let Some(watermark_ms) = turn.forget_ms {
+                self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
+            }
         }
-        self.counts.signals += batch.signals.time_ms.len() as u64;
-        self.forget();
     }
 
     /// The network that everything is matched to.
@@ -170,31 +199,13 @@ impl Engine {
         &self.detectors
     }
 
-    fn position(&mut self, rows: &Positions, row: usize) {
-        let time_ms = rows.time_ms[row];
-        let at = LonLat::new(rows.lon_deg[row], rows.lat_deg[row]).expect("the gate let only valid places through");
+    fn arrived(&mut self, time_ms: i64) {
         self.counts.positions += 1;
         if self.watermark_ms().is_some_and(|watermark| time_ms < watermark) {
             self.counts.late += 1;
         }
         self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
         self.newest_ms = Some(self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms)));
-        let seen = Observed {
-            vehicle: rows.vehicle[row],
-            time_ms,
-            at,
-            speed_mps: rows.speed_mps[row],
-            heading: rows.heading_deg[row].map(HeadingDeg::wrapped),
-            edge: rows.edge[row].clone(),
-        };
-        let (store, counts) = (&mut self.store, &mut self.counts);
-        self.matcher.observe(&seen, |change| {
-            let kept = match change {
-                Change::Add(c) => store.add(&c),
-                Change::TakeBack(c) => store.take_back(&c),
-            };
-            counts.beyond_correction += u64::from(!kept);
-        });
     }
 
     fn detector(&mut self, batch: &Batch, row: usize) {
@@ -215,21 +226,21 @@ impl Engine {
         self.detectors.apply(&rows.source[row], reading, free_mps);
         self.counts.detectors_left_out = self.detectors.left_out();
     }
+}
 
-    /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
-    fn forget(&mut self) {
-        let Some(newest_ms) = self.newest_ms else { return };
-        self.store.slide_to(newest_ms);
-        let (Some(keep_ms), Some(watermark_ms)) = (self.keep_ms, self.watermark_ms()) else { return };
-        if self.fold {
-            self.store.fold_before(newest_ms - FOLD_AFTER_MS);
-        }
-        let limit_ms = pane_start(watermark_ms - keep_ms);
-        if self.store.forget_before(limit_ms) {
-            self.matcher.forget_silent(watermark_ms);
-            self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
-        }
+/// Moves the windows on and lets go of panes that nothing can ask for any more.
+fn move_on(store: &mut PaneStore, newest_ms: i64, keep_ms: Option<i64>, fold: bool) {
+    store.slide_to(newest_ms);
+    let Some(keep_ms) = keep_ms else { return };
+    if fold {
+        store.fold_before(newest_ms - FOLD_AFTER_MS);
     }
+    store.forget_before(pane_start(newest_ms - WATERMARK_LAG_MS - keep_ms));
+}
+
+/// A matcher for every processor, at most 16: each has its own memory of routes.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(16))
 }
 
 /// Free-flow speed of every segment, m/s.

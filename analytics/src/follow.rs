@@ -38,6 +38,9 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Most blocks counted in between two looks at the clock, so that a long backlog still ticks.
 const BLOCKS_PER_TURN: usize = 64;
 
+/// Most rows counted in at once, give or take a block: some 30 MB.
+const ROWS_PER_TURN: usize = 200_000;
+
 /// Rows of the spool that are read again at the start: more than any window or correction needs at 8,000 events a
 /// second, and a matter of seconds.
 const START_ROWS_MAX: u64 = 10_000_000;
@@ -144,14 +147,8 @@ impl Tail {
         let mut stale = true;
         while !stop.is_cancelled() {
             match self.read() {
-                Ok(0) => {
-                    self.health.caught_up = true;
-                    std::thread::sleep(IDLE);
-                }
-                Ok(blocks) => {
-                    self.health.caught_up = blocks < BLOCKS_PER_TURN;
-                    (fed, stale) = (now(), false);
-                }
+                Ok(0) => std::thread::sleep(IDLE),
+                Ok(_) => (fed, stale) = (now(), false),
                 Err(fault) => {
                     tracing::error!(%fault, "analytics stops: the spool cannot be read");
                     self.tick(true, Some(fault.to_string()));
@@ -168,14 +165,24 @@ impl Tail {
         self.engine
     }
 
-    /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
+    /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks or [`ROWS_PER_TURN`]; gives how many blocks.
     fn read(&mut self) -> Result<usize, SpoolError> {
-        for done in 0..BLOCKS_PER_TURN {
-            let Some((number, batch)) = self.reader.next()? else { return Ok(done) };
-            self.engine.apply(&batch);
-            self.health.next_block = number.0 + 1;
+        let (mut batches, mut rows, mut end) = (Vec::new(), 0, None);
+        while batches.len() < BLOCKS_PER_TURN && rows < ROWS_PER_TURN && end.is_none() {
+            match self.reader.next() {
+                Ok(Some((number, batch))) => {
+                    rows += batch.len();
+                    batches.push(batch);
+                    self.health.next_block = number.0 + 1;
+                }
+                Ok(None) => end = Some(Ok(())),
+                Err(fault) => end = Some(Err(fault)),
+            }
         }
-        Ok(BLOCKS_PER_TURN)
+        self.health.caught_up = end.is_some();
+        // What came before a fault is whole.
+        self.engine.apply_all(&batches);
+        end.unwrap_or(Ok(())).map(|()| batches.len())
     }
 
     /// Publishes the figures of every window; none of them when nothing arrived for [`STALE_AFTER`].

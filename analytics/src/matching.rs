@@ -15,6 +15,7 @@
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
+//! - [`shards`]: vehicles over threads
 //! - [`drive`]: decided fixes → traversals and fates, for files
 
 pub mod drive;
@@ -23,6 +24,7 @@ mod ground;
 pub mod model;
 pub mod place;
 mod routes;
+pub mod shards;
 mod smooth;
 pub mod step;
 #[cfg(test)]
@@ -175,6 +177,28 @@ pub struct MatchCounts {
     pub off_steps: i64,
     /// Steps not counted: one of the two fixes is parked.
     pub parked_steps: i64,
+}
+
+impl MatchCounts {
+    /// The counts of two matchers together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            placed: self.placed + other.placed,
+            off_network: self.off_network + other.off_network,
+            parked: self.parked + other.parked,
+            in_junction: self.in_junction + other.in_junction,
+            too_late: self.too_late + other.too_late,
+            same_moment: self.same_moment + other.same_moment,
+            redone: self.redone + other.redone,
+            steps: self.steps + other.steps,
+            bridged: self.bridged + other.bridged,
+            gaps: self.gaps + other.gaps,
+            jumps: self.jumps + other.jumps,
+            breaks: self.breaks + other.breaks,
+            off_steps: self.off_steps + other.off_steps,
+            parked_steps: self.parked_steps + other.parked_steps,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

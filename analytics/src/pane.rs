@@ -135,7 +135,10 @@ impl PaneStore {
     /// Adds and takes back many, and gives how many of them belong to panes that are forgotten: the same as one by one, but
     /// each table is gone through by itself, so that waiting for memory overlaps.
     pub fn apply(&mut self, changes: &[Change]) -> u64 {
-        changes.chunks(CHUNK).map(|chunk| if self.is_recent(chunk) { self.apply_recent(chunk) } else { self.apply_any(chunk) }).sum()
+        changes
+            .chunks(CHUNK)
+            .map(|chunk| if self.is_recent(chunk) { self.apply_recent(chunk) } else { self.apply_any(chunk) })
+            .sum()
     }
 
     fn apply_any(&mut self, changes: &[Change]) -> u64 {

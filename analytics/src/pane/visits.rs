@@ -113,10 +113,12 @@ impl Visits {
     /// Hands what arrived out to the lists, segment by segment: each list is then touched once, and in order.
     pub(super) fn hand_out(&mut self, kept: Kept) {
         let mut arrived = std::mem::take(&mut self.arrived);
-        arrived.retain_mut(|open| kept.place(open.pane).is_some_and(|pane| {
-            open.pane = pane;
-            true
-        }));
+        arrived.retain_mut(|open| {
+            kept.place(open.pane).is_some_and(|pane| {
+                open.pane = pane;
+                true
+            })
+        });
         for open in &arrived {
             let number = open.number as usize;
             if number >= self.seen.len() {

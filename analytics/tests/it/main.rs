@@ -5,4 +5,5 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: they fail loudly")]
 
 mod oracle;
+mod threads;
 mod truth;
