@@ -147,6 +147,27 @@ proptest! {
         }
     }
 
+    /// min ≤ harmonic ≤ arithmetic ≤ max of the speeds driven, by metres; and a zone is the sum of its segments.
+    #[test]
+    fn means_lie_where_means_lie(all in prop::collection::vec(any_contribution(), 1..200)) {
+        let all: Vec<_> = all.into_iter().filter(|c| c.distance_mm > 0).collect();
+        let totals = filled(&all).totals(Span { start_ms: 0, end_ms: 4_799_999 }, &FREE_MPS);
+        for (row, &segment) in totals.segment.iter().enumerate() {
+            let mine = all.iter().filter(|c| c.segment.0 == segment);
+            let speeds: Vec<(f64, f64)> = mine.map(|c| (c.distance_mm as f64, c.distance_mm as f64 / c.time_ms as f64)).collect();
+            let arithmetic = speeds.iter().map(|s| s.0 * s.1).sum::<f64>() / speeds.iter().map(|s| s.0).sum::<f64>();
+            let least = speeds.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
+            let most = speeds.iter().map(|s| s.1).fold(0.0, f64::max);
+            let harmonic = totals.distance_m[row] / totals.time_s[row];
+            let slack = 1.0 + 1e-12;
+            prop_assert!(least <= harmonic * slack && harmonic <= arithmetic * slack && arithmetic <= most * slack);
+        }
+        let metres: f64 = totals.distance_m.iter().sum();
+        let seconds: f64 = totals.time_s.iter().sum();
+        prop_assert!((metres - all.iter().map(|c| c.distance_mm).sum::<i64>() as f64 / 1e3).abs() < 1e-6);
+        prop_assert!((seconds - all.iter().map(|c| c.time_ms).sum::<i64>() as f64 / 1e3).abs() < 1e-6);
+    }
+
     /// Cut anywhere and added up in any order: the same cells and the same bytes.
     #[test]
     fn any_order_gives_the_same_bytes(all in prop::collection::vec(any_contribution(), 0..200), turn in 0_usize..200, take in 0_usize..50) {
@@ -165,6 +186,43 @@ proptest! {
         prop_assert_eq!(one.sorted_rows(), other.sorted_rows());
         prop_assert_eq!(bytes(&one), bytes(&other));
         saved_and_loaded(&one);
+    }
+}
+
+/// A window that was added to and subtracted from for 100,000 ticks is the window added up anew.
+#[test]
+fn a_hundred_thousand_ticks_leave_nothing_behind() {
+    let mut store = PaneStore::with_windows(FREE_MPS);
+    let mut recent = std::collections::VecDeque::new();
+    for second in 0..100_000_u64 {
+        let dice = (second * 1_000_003).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let now_ms = second as i64 * 1_000;
+        let c = Contribution {
+            segment: SegmentIndex((dice % 40) as u32),
+            pane_ms: pane_start((now_ms - (dice >> 9) as i64 % 200_000).max(0)),
+            vehicle: dice >> 7 & 15,
+            distance_mm: (dice >> 5) as i64 % 30_000,
+            time_ms: 1 + (dice >> 11) as i64 % 2_000,
+            events: 1,
+        };
+        assert_eq!(store.apply(&[Change::Add(c)]), 0);
+        recent.push_back(c);
+        if dice & 7 == 0 {
+            let taken = recent.remove(recent.len() / 2).unwrap();
+            assert_eq!(store.apply(&[Change::TakeBack(taken)]), 0);
+        }
+        if recent.len() > 4_200 {
+            recent.pop_front();
+        }
+        store.slide_to(now_ms);
+        store.fold_before(now_ms - 360_000);
+        store.forget_before(now_ms - 3_690_000);
+        store.settle();
+    }
+    for window in Window::ALL {
+        let span = window.ending(99_999_000);
+        let inside = recent.iter().filter(|c| c.pane_ms >= span.start_ms);
+        assert_eq!(store.totals(span, &FREE_MPS), recount(inside), "{window:?}");
     }
 }
 

@@ -126,16 +126,18 @@ impl Visits {
             }
             add_seen(&mut self.seen[number], open.pane, open.contributions);
         }
-        arrived.sort_unstable_by_key(|open| open.segment);
-        for of_segment in arrived.chunk_by(|a, b| a.segment == b.segment) {
-            let segment = of_segment[0].segment as usize;
-            if segment >= self.lists.len() {
-                self.lists.resize_with(segment + 1, Vec::new);
-            }
+        let segments = arrived.iter().map(|open| open.segment as usize + 1).max().unwrap_or(0);
+        if segments > self.lists.len() {
+            self.lists.resize_with(segments, Vec::new);
+        }
+        let (sorted, ends) = by_segment(&arrived, segments);
+        let mut begin = 0;
+        for (segment, end) in ends {
             let list = &mut self.lists[segment];
-            make_room(list, of_segment.len(), kept);
-            list.extend(of_segment.iter().map(Visit::of));
+            make_room(list, end - begin, kept);
+            list.extend_from_slice(&sorted[begin..end]);
             self.touched.set(segment);
+            begin = end;
         }
         arrived.clear();
         self.arrived = arrived;
@@ -219,6 +221,39 @@ impl Visits {
             }
         }
     }
+}
+
+/// The same visits in order of segment, and where those of each segment end.
+fn by_segment(arrived: &[Open], segments: usize) -> (Vec<Visit>, Vec<(usize, usize)>) {
+    if arrived.len() < segments / 8 {
+        // So few that they are sorted before the segments are gone through.
+        let mut arrived = arrived.to_vec();
+        arrived.sort_unstable_by_key(|open| open.segment);
+        let (mut ends, mut end) = (Vec::new(), 0);
+        for of_segment in arrived.chunk_by(|a, b| a.segment == b.segment) {
+            end += of_segment.len();
+            ends.push((of_segment[0].segment as usize, end));
+        }
+        return (arrived.iter().map(Visit::of).collect(), ends);
+    }
+    // By counting (Knuth, The Art of Computer Programming 3, 5.2, algorithm D).
+    let mut next = vec![0_usize; segments + 1];
+    arrived.iter().for_each(|open| next[open.segment as usize + 1] += 1);
+    (0..segments).for_each(|segment| next[segment + 1] += next[segment]);
+    let mut sorted = vec![Visit { vehicle: 0, pane: 0, contributions: 0 }; arrived.len()];
+    for open in arrived {
+        let at = &mut next[open.segment as usize];
+        sorted[*at] = Visit::of(open);
+        *at += 1;
+    }
+    let mut begin = 0;
+    let ends = (0..segments).filter_map(|segment| {
+        let is_visited = next[segment] > begin;
+        begin = next[segment];
+        is_visited.then_some((segment, begin))
+    });
+    let ends = ends.collect();
+    (sorted, ends)
 }
 
 /// The first pane of a pane's clock minute.
