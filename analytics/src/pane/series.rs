@@ -9,19 +9,13 @@ use std::ops::Range;
 use super::sums::Sums;
 
 /// Sums by the number of the pane.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Series {
     places: BTreeMap<i32, u32>,
     sums: Vec<Sums>,
     free: Vec<u32>,
     /// The panes last asked for, by the last bit of their number.
     hot: [Option<(i32, u32)>; 2],
-}
-
-impl Default for Series {
-    fn default() -> Self {
-        Self { places: BTreeMap::new(), sums: Vec::new(), free: Vec::new(), hot: [None; 2] }
-    }
 }
 
 impl Series {

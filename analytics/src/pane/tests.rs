@@ -246,7 +246,8 @@ fn saved_and_loaded(store: &PaneStore) -> PaneStore {
 
 /// Totals from the contributions themselves, by their definitions.
 fn recount<'a>(inside: impl Iterator<Item = &'a Contribution>) -> Totals {
-    let (mut cells, mut vehicles): (BTreeMap<(u32, i64), Sum>, BTreeSet<(u32, u64)>) = Default::default();
+    let mut cells: BTreeMap<(u32, i64), Sum> = BTreeMap::new();
+    let mut vehicles: BTreeSet<(u32, u64)> = BTreeSet::new();
     for c in inside {
         cells.entry((c.segment.0, minute_start(c.pane_ms))).or_default().merge(Sum::of(c));
         vehicles.insert((c.segment.0, c.vehicle));
