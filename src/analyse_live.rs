@@ -90,6 +90,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         utc_offset_s: args.utc_offset_minutes * 60,
         schedule: args.bus_headways.as_deref().map(signals::schedule).transpose()?.unwrap_or_default(),
         wiring: args.signal_detectors.as_deref().map(signals::wiring).transpose()?.unwrap_or_default(),
+        ..EngineConfig::live()
     };
     let checkpoint = CheckpointConfig {
         dir: args.checkpoint_dir.unwrap_or_else(|| checkpoint_dir(&args.data)),

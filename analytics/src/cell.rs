@@ -39,6 +39,23 @@ pub struct Contribution {
     pub events: i64,
 }
 
+/// One contribution and whether it is added or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Add(Contribution),
+    TakeBack(Contribution),
+}
+
+impl Change {
+    /// The contribution, and 1 where it is added, −1 where it is taken back.
+    pub(crate) fn signed(&self) -> (&Contribution, i32) {
+        match self {
+            Self::Add(c) => (c, 1),
+            Self::TakeBack(c) => (c, -1),
+        }
+    }
+}
+
 impl Traversal {
     /// Cuts the stretch at pane borders, at constant speed. The parts add up to the whole exactly.
     pub fn contributions(self, vehicle: u64, mut each: impl FnMut(Contribution)) {

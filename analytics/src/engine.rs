@@ -10,7 +10,7 @@ mod tests;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use events::{HeadingDeg, LonLat};
+use events::LonLat;
 use ingest::batch::{Batch, Positions};
 use roads::Network;
 use rustc_hash::FxHasher;
@@ -20,7 +20,8 @@ use crate::bus::{Buses, Schedule};
 use crate::cell::{PANE_MS, pane_start};
 use crate::detector::{Detectors, Reading, Site, Taken};
 use crate::fate::{ByFate, SourceClass};
-use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
+use crate::matching::shards::{Outcome, Shards, Turn};
+use crate::matching::{Change, MatchConfig, MatchCounts};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 use crate::revision::{CORRECTABLE_MS, PaneState, Revisions};
@@ -71,6 +72,8 @@ pub struct EngineConfig {
     pub wiring: Wiring,
     /// Scheduled headways of bus lines.
     pub schedule: Schedule,
+    /// Matchers side by side; no figure depends on it.
+    pub threads: usize,
 }
 
 impl EngineConfig {
@@ -84,6 +87,7 @@ impl EngineConfig {
             utc_offset_s: 0,
             wiring: Wiring::default(),
             schedule: Schedule::default(),
+            threads: threads(),
         }
     }
 
@@ -97,6 +101,7 @@ impl EngineConfig {
             utc_offset_s: 0,
             wiring: Wiring::default(),
             schedule: Schedule::default(),
+            threads: threads(),
         }
     }
 }
@@ -122,7 +127,7 @@ pub struct EngineCounts {
 /// State of one city: tracks, panes, detectors, watermark.
 pub struct Engine {
     network: Arc<Network>,
-    matcher: Matcher,
+    matcher: Shards,
     store: PaneStore,
     revisions: Revisions,
     watermarks: Watermarks,
@@ -142,9 +147,9 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(network: Arc<Network>, config: EngineConfig) -> Self {
         Self {
-            matcher: Matcher::new(Arc::clone(&network), config.matching.clone()),
+            matcher: Shards::new(&network, &config.matching, config.threads),
+            store: if config.fold { PaneStore::with_windows(free_flow(&network)) } else { PaneStore::default() },
             network,
-            store: if config.fold { PaneStore::with_speeds() } else { PaneStore::default() },
             revisions: Revisions::default(),
             watermarks: Watermarks::default(),
             oldest_ms: None,
@@ -160,12 +165,33 @@ impl Engine {
 
     /// Counts one batch in.
     pub fn apply(&mut self, batch: &Batch) {
+        self.apply_all(std::slice::from_ref(batch));
+    }
+
+    /// Counts batches in: the same as one after the other, but threads have more to share.
+    pub fn apply_all(&mut self, batches: &[Batch]) {
+        let (turns, moments): (Vec<_>, Vec<_>) = batches.iter().map(|batch| self.take_note(batch)).unzip();
+        self.match_all(&turns, &moments);
+    }
+
+    /// Ends the drives of vehicles that are silent, as far as the watermark knows. To be called at the end of a
+    /// recording; live, it happens with every pane.
+    pub fn end(&mut self) {
+        let Some(watermark_ms) = self.watermarks.of(SourceClass::Position) else { return };
+        let rows = Positions::default();
+        let turn = Turn { rows: &rows, counted: Vec::new(), forget_ms: Some(pane_start(watermark_ms)) };
+        let moment = self.moment(self.watermark_ms());
+        self.match_all(&[turn], &[moment]);
+    }
+
+    /// Everything of a batch but the matching of its positions, which nothing else waits for.
+    fn take_note<'b>(&mut self, batch: &'b Batch) -> (Turn<'b>, Moment) {
         // Panes close between batches: when time jumps within one, what it corrects on both sides still counts.
         self.closed_ms = self.closed_before_ms();
+        let final_ms = self.watermark_ms();
         let before_ms = self.watermarks.of(SourceClass::Position);
-        for row in 0..batch.positions.time_ms.len() {
-            self.position(&batch.positions, row);
-        }
+        let rows = &batch.positions;
+        let counted = (0..rows.len()).filter(|&row| self.position(rows, row)).map(|row| row as u32).collect();
         for row in 0..batch.detectors.start_ms.len() {
             self.detector(batch, row);
         }
@@ -175,24 +201,43 @@ impl Engine {
             // Counted when it is not from the future; there is nothing that it could come too late for.
             self.arrival(SourceClass::Signal, number(&source), signals.time_ms[row], signals.received_ms[row]);
         }
-        let newest = [&batch.positions.time_ms, &batch.detectors.end_ms, &batch.signals.time_ms];
+        let newest = [&rows.time_ms, &batch.detectors.end_ms, &signals.time_ms];
         self.newest_of_all_ms = newest.into_iter().flatten().copied().chain(self.newest_of_all_ms).max();
         self.signals.apply(batch);
+        self.forget_roadside();
         let now_ms = self.watermarks.of(SourceClass::Position);
-        if self.config.lateness_ms.is_some() && before_ms.map(pane_start) != now_ms.map(pane_start) {
-            self.end();
-        }
-        self.revisions.end_block();
-        self.forget();
+        let is_next = self.config.lateness_ms.is_some() && before_ms.map(pane_start) != now_ms.map(pane_start);
+        let forget_ms = now_ms.filter(|_| is_next).map(pane_start);
+        (Turn { rows, counted, forget_ms }, self.moment(final_ms))
     }
 
-    /// Ends the drives of vehicles that are silent, as far as the watermark knows. To be called at the end of a
-    /// recording; live, it happens with every pane.
-    pub fn end(&mut self) {
-        let Some(watermark_ms) = self.watermarks.of(SourceClass::Position) else { return };
-        let mut counter =
-            Counter::new(self.watermark_ms(), self.closed_ms, &mut self.store, &mut self.counts, &mut self.revisions);
-        self.matcher.forget_silent(pane_start(watermark_ms), |change| counter.count(change));
+    fn moment(&self, final_ms: Option<i64>) -> Moment {
+        Moment {
+            final_ms: final_ms.unwrap_or(i64::MIN),
+            closed_ms: self.closed_ms.unwrap_or(i64::MIN),
+            newest_ms: self.watermarks.front_ms(SourceClass::Position),
+            watermark_ms: self.watermarks.of(SourceClass::Position),
+        }
+    }
+
+    /// Matches the positions of batches and counts what follows into the panes, batch after batch.
+    fn match_all(&mut self, turns: &[Turn<'_>], moments: &[Moment]) {
+        let mut panes = Panes {
+            store: &mut self.store,
+            counts: &mut self.counts,
+            revisions: &mut self.revisions,
+            open: Vec::new(),
+            keep_ms: self.config.keep_ms,
+            fold: self.config.fold,
+        };
+        let mut now = 0;
+        self.matcher.observe(turns, |outcome| match outcome {
+            Outcome::Changes(changes) => panes.change(changes, &moments[now]),
+            Outcome::Done => {
+                panes.done(&moments[now]);
+                now += 1;
+            }
+        });
     }
 
     /// The network that everything is matched to.
@@ -203,6 +248,11 @@ impl Engine {
     /// The panes as they are now.
     pub fn store(&self) -> &PaneStore {
         &self.store
+    }
+
+    /// Works out what a tick asks the panes for; without it they say the same, slowly.
+    pub fn settle(&mut self) {
+        self.store.settle();
     }
 
     /// The window that ends at the newest position; it does not begin before the first one, so that a rate is
@@ -305,28 +355,18 @@ impl Engine {
         &self.signals
     }
 
-    fn position(&mut self, rows: &Positions, row: usize) {
+    /// Whether a position is to be matched.
+    fn position(&mut self, rows: &Positions, row: usize) -> bool {
         let (time_ms, vehicle) = (rows.time_ms[row], rows.vehicle[row]);
         match self.arrival(SourceClass::Position, vehicle, time_ms, rows.received_ms[row]) {
             Arrival::InTime | Arrival::Behind => {}
-            Arrival::Late | Arrival::Ahead => return,
+            Arrival::Late | Arrival::Ahead => return false,
         }
         self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
-        let at = LonLat::new(rows.lon_deg[row], rows.lat_deg[row]).expect("the gate let only valid places through");
         if let Some(journey) = &rows.journey[row] {
             self.buses.observe(vehicle, time_ms, journey);
         }
-        let seen = Observed {
-            vehicle,
-            time_ms,
-            at,
-            speed_mps: rows.speed_mps[row],
-            heading: rows.heading_deg[row].map(HeadingDeg::wrapped),
-            edge: rows.edge[row].clone(),
-        };
-        let mut counter =
-            Counter::new(self.watermark_ms(), self.closed_ms, &mut self.store, &mut self.counts, &mut self.revisions);
-        self.matcher.observe(&seen, |change| counter.count(change));
+        true
     }
 
     fn detector(&mut self, batch: &Batch, row: usize) {
@@ -364,64 +404,87 @@ impl Engine {
         self.watermarks.of(SourceClass::Position).map(|watermark| watermark - CORRECTABLE_MS)
     }
 
-    /// Lets go of panes, vehicles and detectors that nothing can ask for any more.
-    fn forget(&mut self) {
-        if self.config.keep_ms.is_some() {
-            if let Some(watermark_ms) = self.watermarks.of(SourceClass::Detector) {
-                self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
-            }
-            if let Some(watermark_ms) = self.watermarks.of(SourceClass::Signal) {
-                self.signals.forget_silent(watermark_ms - SIGNALS_KEPT_MS);
-            }
-        }
-        let Some(newest_ms) = self.watermarks.front_ms(SourceClass::Position) else { return };
-        self.store.slide_to(newest_ms);
-        let Some((keep_ms, watermark_ms)) = self.config.keep_ms.zip(self.watermarks.of(SourceClass::Position)) else {
+    /// Lets go of detectors, signals and buses that have long been silent.
+    fn forget_roadside(&mut self) {
+        if self.config.keep_ms.is_none() {
             return;
-        };
-        if self.config.fold {
-            self.store.fold_before(newest_ms - FOLD_AFTER_MS);
         }
-        let limit_ms = pane_start(watermark_ms - keep_ms);
-        if self.store.forget_before(limit_ms) {
-            self.revisions.forget_before(limit_ms);
+        if let Some(watermark_ms) = self.watermarks.of(SourceClass::Detector) {
+            self.detectors.forget_silent(watermark_ms - DETECTORS_KEPT_MS);
+        }
+        if let Some(watermark_ms) = self.watermarks.of(SourceClass::Signal) {
+            self.signals.forget_silent(watermark_ms - SIGNALS_KEPT_MS);
+        }
+        if let Some(watermark_ms) = self.watermarks.of(SourceClass::Position) {
             self.buses.forget_silent(watermark_ms - BUSES_KEPT_MS);
         }
     }
 }
 
-/// Puts what the matcher tells into the panes that are open.
-struct Counter<'e> {
+/// Where event time was before a batch, and where it is after it; known before its positions are matched.
+struct Moment {
+    /// Panes that end at or before this were final, or closed, when the batch came.
     final_ms: i64,
-    closed_ms: Option<i64>,
+    closed_ms: i64,
+    /// The newest position and the watermark of positions after the batch.
+    newest_ms: Option<i64>,
+    watermark_ms: Option<i64>,
+}
+
+/// Puts what the matchers tell into the panes that are open.
+struct Panes<'e> {
     store: &'e mut PaneStore,
     counts: &'e mut EngineCounts,
     revisions: &'e mut Revisions,
+    /// Kept for its memory.
+    open: Vec<Change>,
+    keep_ms: Option<i64>,
+    fold: bool,
 }
 
-impl<'e> Counter<'e> {
-    fn new(
-        watermark_ms: Option<i64>,
-        closed_ms: Option<i64>,
-        store: &'e mut PaneStore,
-        counts: &'e mut EngineCounts,
-        revisions: &'e mut Revisions,
-    ) -> Self {
-        Self { final_ms: watermark_ms.unwrap_or(i64::MIN), closed_ms, store, counts, revisions }
+impl Panes<'_> {
+    fn change(&mut self, changes: &[Change], moment: &Moment) {
+        let is_open = |change: &Change| change.signed().0.pane_ms + PANE_MS > moment.closed_ms;
+        let open = if changes.iter().all(is_open) {
+            changes
+        } else {
+            self.open.clear();
+            self.open.extend(changes.iter().filter(|change| is_open(change)).copied());
+            self.counts.beyond_correction += (changes.len() - self.open.len()) as u64;
+            &self.open[..]
+        };
+        for change in open {
+            let (c, sign) = change.signed();
+            self.revisions.note(c, sign > 0, moment.final_ms);
+        }
+        // Nothing open is forgotten: panes are kept for longer than they can be corrected.
+        self.counts.beyond_correction += self.store.apply(open);
     }
 
-    fn count(&mut self, change: Change) {
-        let (c, is_added) = match change {
-            Change::Add(c) => (c, true),
-            Change::TakeBack(c) => (c, false),
-        };
-        let is_open = self.closed_ms.is_none_or(|closed| c.pane_ms + PANE_MS > closed);
-        if is_open && if is_added { self.store.add(&c) } else { self.store.take_back(&c) } {
-            self.revisions.note(&c, is_added, self.final_ms);
-        } else {
-            self.counts.beyond_correction += 1;
+    /// Moves the windows on and lets go of panes that nothing can ask for any more.
+    fn done(&mut self, moment: &Moment) {
+        self.revisions.end_block();
+        let Some(newest_ms) = moment.newest_ms else { return };
+        self.store.slide_to(newest_ms);
+        let Some((keep_ms, watermark_ms)) = self.keep_ms.zip(moment.watermark_ms) else { return };
+        if self.fold {
+            self.store.fold_before(newest_ms - FOLD_AFTER_MS);
+        }
+        let limit_ms = pane_start(watermark_ms - keep_ms);
+        if self.store.forget_before(limit_ms) {
+            self.revisions.forget_before(limit_ms);
         }
     }
+}
+
+/// A matcher for every processor, at most 16: each has its own memory of routes.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(16))
+}
+
+/// Free-flow speed of every segment, m/s.
+fn free_flow(network: &Network) -> Vec<f64> {
+    network.segments().iter().map(|s| f64::from(s.free_flow_mps())).collect()
 }
 
 /// A source as a number, to tell it from others of its class; the same on every machine.

@@ -38,6 +38,9 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Most blocks counted in between two looks at the clock, so that a long backlog still ticks.
 const BLOCKS_PER_TURN: usize = 64;
 
+/// Most rows counted in at once, give or take a block: some 30 MB.
+const ROWS_PER_TURN: usize = 200_000;
+
 /// Where the newest figures are watched.
 pub type Watch = watch::Receiver<Arc<Published>>;
 
@@ -162,12 +165,8 @@ impl Tail {
         while !stop.is_cancelled() {
             let before = self.engine.counts().received;
             match self.read() {
-                Ok(0) => {
-                    self.health.caught_up = true;
-                    std::thread::sleep(IDLE);
-                }
-                Ok(blocks) => {
-                    self.health.caught_up = blocks < BLOCKS_PER_TURN;
+                Ok(0) => std::thread::sleep(IDLE),
+                Ok(_) => {
                     let received = self.engine.counts().received;
                     for (at, class) in
                         [(&mut fed.positions, SourceClass::Position), (&mut fed.detectors, SourceClass::Detector)]
@@ -202,13 +201,23 @@ impl Tail {
         }
     }
 
-    /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks; gives how many.
+    /// Counts in what the spool has, at most [`BLOCKS_PER_TURN`] blocks or [`ROWS_PER_TURN`]; gives how many blocks.
     fn read(&mut self) -> Result<usize, SpoolError> {
-        for done in 0..BLOCKS_PER_TURN {
-            let Some((_, batch)) = self.reader.next()? else { return Ok(done) };
-            self.engine.apply(&batch);
+        let (mut batches, mut rows, mut end) = (Vec::new(), 0, None);
+        while batches.len() < BLOCKS_PER_TURN && rows < ROWS_PER_TURN && end.is_none() {
+            match self.reader.next() {
+                Ok(Some((_, batch))) => {
+                    rows += batch.len();
+                    batches.push(batch);
+                }
+                Ok(None) => end = Some(Ok(())),
+                Err(fault) => end = Some(Err(fault)),
+            }
         }
-        Ok(BLOCKS_PER_TURN)
+        self.health.caught_up = end.is_some();
+        // What came before a fault is whole.
+        self.engine.apply_all(&batches);
+        end.unwrap_or(Ok(())).map(|()| batches.len())
     }
 
     /// Publishes the figures of every window, and of the detectors, as far as something arrived for them lately.
@@ -218,6 +227,7 @@ impl Tail {
         let no_detectors = is_stale(fed.detectors, Duration::from_millis(DETECTOR_FRESH_MS.unsigned_abs()));
         let published_ms = wall_ms();
         let fates = self.fates.as_ref().map(|ask| ask());
+        self.engine.settle();
         let engine = &self.engine;
         let total = engine.network().segments().len();
         let snapshot = |window: Window| {

@@ -15,6 +15,7 @@
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
 //! - [`step`]: two neighbouring fixes → the segments driven between them
+//! - [`shards`]: vehicles over threads
 //! - [`drive`]: decided fixes → traversals and fates, for files
 //! - `saved`: all tracks as bytes, for a checkpoint
 
@@ -25,6 +26,7 @@ pub mod model;
 pub mod place;
 mod routes;
 mod saved;
+pub mod shards;
 mod smooth;
 pub mod step;
 #[cfg(test)]
@@ -38,6 +40,7 @@ use roads::{Hexagons, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub use crate::cell::Change;
 use crate::cell::{Contribution, pane_start};
 use fix::{Fix, Role};
 use ground::Ground;
@@ -180,10 +183,26 @@ pub struct MatchCounts {
     pub parked_steps: i64,
 }
 
-/// One contribution and whether it is added or taken back.
-pub enum Change {
-    Add(Contribution),
-    TakeBack(Contribution),
+impl MatchCounts {
+    /// The counts of two matchers together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            placed: self.placed + other.placed,
+            off_network: self.off_network + other.off_network,
+            parked: self.parked + other.parked,
+            in_junction: self.in_junction + other.in_junction,
+            too_late: self.too_late + other.too_late,
+            same_moment: self.same_moment + other.same_moment,
+            redone: self.redone + other.redone,
+            steps: self.steps + other.steps,
+            bridged: self.bridged + other.bridged,
+            gaps: self.gaps + other.gaps,
+            jumps: self.jumps + other.jumps,
+            breaks: self.breaks + other.breaks,
+            off_steps: self.off_steps + other.off_steps,
+            parked_steps: self.parked_steps + other.parked_steps,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -63,6 +63,8 @@ pub enum SavedError {
     Damaged(#[from] postcard::Error),
     #[error("its state ends early")]
     Short,
+    #[error(transparent)]
+    Panes(#[from] crate::pane::SavedError),
 }
 
 /// What differs between two identities, as the end of a sentence that begins with "it was made".
@@ -97,7 +99,8 @@ impl Identity {
 
 /// Everything that decides what a cell becomes; a field that is added has to be named here.
 fn settings(config: &EngineConfig) -> String {
-    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule } = config;
+    // Cells do not depend on threads.
+    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule, threads: _ } = config;
     let MatchConfig {
         radius_m,
         sigma_m,
@@ -152,7 +155,7 @@ impl Engine {
         let mut bytes = postcard::to_extend(&state, vec![0; size_of::<u64>()])?;
         let state_bytes = (bytes.len() - size_of::<u64>()) as u64;
         bytes[..size_of::<u64>()].copy_from_slice(&state_bytes.to_le_bytes());
-        bytes.append(&mut self.store.save()?);
+        self.store.save(&mut bytes);
         Ok(bytes)
     }
 
@@ -167,7 +170,8 @@ impl Engine {
         let (state, panes) = rest.split_at_checked(state_bytes).ok_or(SavedError::Short)?;
         let state: Saved = postcard::from_bytes(state)?;
         let mut engine = Self::new(network, config);
-        engine.store = PaneStore::load(panes)?;
+        let mut panes = panes;
+        engine.store = PaneStore::load(&mut panes, super::free_flow(&engine.network))?;
         engine.matcher.take_up(state.tracks);
         engine.revisions = state.revisions;
         engine.watermarks = state.watermarks;

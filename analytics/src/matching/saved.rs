@@ -1,14 +1,15 @@
-//! The matcher as bytes: all tracks and counts. Remembered routes are not part of it, since they are found again and
+//! The matchers as bytes: all tracks and counts. Remembered routes are not part of it, since they are found again and
 //! are the same then.
 //!
-//! Upstream, downstream: [`super::Matcher`], and [`crate::engine::saved`], which puts it into a checkpoint.
+//! Upstream, downstream: [`Shards`], and [`crate::engine::saved`], which puts it into a checkpoint.
 
 use serde::{Deserialize, Serialize};
 
+use super::MatchCounts;
 use super::ground::Point;
 use super::model::{Column, State};
+use super::shards::{Shards, shard_of};
 use super::track::Track;
-use super::{MatchCounts, Matcher};
 
 /// What a matcher remembers, to be written: in the order of vehicles, so that equal matchers give equal bytes.
 #[derive(Serialize)]
@@ -24,22 +25,34 @@ pub struct SavedTracks {
     tracks: Vec<Track>,
 }
 
-impl Matcher {
+impl Shards {
     /// What is to be remembered over a restart.
-    pub fn to_save(&self) -> TracksToSave<'_> {
-        let mut tracks: Vec<&Track> = self.by_vehicle.values().map(|&place| &self.tracks[place as usize]).collect();
+    pub(crate) fn to_save(&self) -> TracksToSave<'_> {
+        let mut tracks: Vec<&Track> = Vec::with_capacity(self.vehicles());
+        for matcher in &self.matchers {
+            tracks.extend(matcher.by_vehicle.values().map(|&place| &matcher.tracks[place as usize]));
+        }
         tracks.sort_unstable_by_key(|track| track.vehicle);
-        TracksToSave { counts: self.counts, tracks }
+        TracksToSave { counts: self.counts(), tracks }
     }
 
-    /// Takes up what was saved, in place of everything that is remembered; the network and the configuration are those
-    /// of the matcher that saved it.
-    pub fn take_up(&mut self, saved: SavedTracks) {
-        self.counts = saved.counts;
-        self.tracks = saved.tracks;
-        self.tracks.iter_mut().for_each(|track| track.fit(self.world.config.look_back_fixes));
-        self.free.clear();
-        self.by_vehicle = self.tracks.iter().zip(0..).map(|(track, place)| (track.vehicle, place)).collect();
+    /// Takes up what was saved, in place of everything that is remembered, by however many matchers; the network and
+    /// the configuration are those of the matchers that saved it.
+    pub(crate) fn take_up(&mut self, saved: SavedTracks) {
+        let shards = self.matchers.len();
+        for matcher in &mut self.matchers {
+            matcher.tracks.clear();
+            matcher.free.clear();
+            matcher.by_vehicle.clear();
+            matcher.counts = MatchCounts::default();
+        }
+        self.matchers[0].counts = saved.counts;
+        for mut track in saved.tracks {
+            let matcher = &mut self.matchers[shard_of(track.vehicle, shards)];
+            track.fit(matcher.world.config.look_back_fixes);
+            matcher.by_vehicle.insert(track.vehicle, matcher.tracks.len() as u32);
+            matcher.tracks.push(track);
+        }
     }
 }
 

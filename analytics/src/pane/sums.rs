@@ -1,8 +1,11 @@
-//! The sums of one pane: pages of sixteen segments, made when a segment of theirs is first driven on.
+//! The sums of one pane or one clock minute: pages of sixteen segments, made when a segment of theirs is first driven on.
 //!
 //! Upstream: [`super::PaneStore`]. Neighbouring segments have neighbouring indices, so a page that exists is mostly
-//! used, a contribution costs two array reads instead of a search, and adding panes up runs over plain arrays.
+//! used, a contribution costs two array reads instead of a search, and adding panes up runs over plain arrays. A cell
+//! holds the low 32 bits of its sums; what is above them (70,000 vehicles on one segment in one minute) is carried in a
+//! small map, so sums are exact whatever they are.
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Contribution;
@@ -15,81 +18,178 @@ pub(super) const PAGE: usize = 16;
 pub(super) struct Sum {
     pub(super) distance_mm: i64,
     pub(super) time_ms: i64,
-    pub(super) events: u32,
-    /// Distinct vehicles.
-    pub(super) vehicles: u32,
+    pub(super) events: i64,
 }
 
-/// Sixteen neighbouring segments.
-pub(super) type Page = [Sum; PAGE];
+/// The low halves of a sum.
+#[derive(Clone, Copy, Debug, Default)]
+struct Low {
+    distance_mm: u32,
+    time_ms: u32,
+    events: u32,
+}
 
 /// One pane of all segments.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
     /// For every page its place in `pages` plus one, 0 while it has none.
     table: Vec<u32>,
-    pages: Vec<Page>,
+    pages: Vec<[Low; PAGE]>,
+    /// What does not fit the low halves, by segment, in units of 2³².
+    carried: FxHashMap<usize, Sum>,
 }
 
 impl Sum {
+    /// What a contribution adds.
+    pub(super) fn of(c: &Contribution) -> Self {
+        Self { distance_mm: c.distance_mm, time_ms: c.time_ms, events: c.events }
+    }
+
+    /// What taking it back adds.
+    pub(super) fn negated(self) -> Self {
+        Self { distance_mm: -self.distance_mm, time_ms: -self.time_ms, events: -self.events }
+    }
+
     /// Whether nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds another sum; distinct vehicles are not summed, since one vehicle can be in both.
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds another sum.
+    pub(super) fn merge(&mut self, other: Self) {
         self.distance_mm += other.distance_mm;
         self.time_ms += other.time_ms;
         self.events += other.events;
     }
+
+    /// max(0, time − distance / free-flow speed) in nanoseconds, rounded once: whole numbers, so that the delays of
+    /// minutes add and subtract exactly.
+    pub(super) fn delay_ns(&self, free_mps: f64) -> i64 {
+        // Millimetres over metres a second are milliseconds.
+        let free_ns = self.distance_mm as f64 / free_mps * 1e6;
+        (self.time_ms * 1_000_000 - (free_ns + 0.5) as i64).max(0)
+    }
 }
 
 impl Sums {
-    /// Adds a contribution; `is_new` when its vehicle was not in the cell before.
-    pub(super) fn add(&mut self, c: &Contribution, is_new: bool) {
-        let sum = self.sum_mut(c.segment.at());
-        sum.distance_mm += c.distance_mm;
-        sum.time_ms += c.time_ms;
-        sum.events += c.events as u32;
-        sum.vehicles += u32::from(is_new);
+    /// Adds to one segment, making its page when it is missing.
+    pub(super) fn add(&mut self, segment: usize, sum: Sum) {
+        let low = self.low_mut(segment);
+        let distance_mm = i64::from(low.distance_mm) + sum.distance_mm;
+        let time_ms = i64::from(low.time_ms) + sum.time_ms;
+        let events = i64::from(low.events) + sum.events;
+        *low = Low { distance_mm: distance_mm as u32, time_ms: time_ms as u32, events: events as u32 };
+        if (distance_mm | time_ms | events) >> 32 != 0 {
+            self.carry(segment, Sum { distance_mm, time_ms, events });
+        }
     }
 
-    /// Takes a contribution back that was added before; `is_gone` when its vehicle has nothing left in the cell.
-    pub(super) fn take_back(&mut self, c: &Contribution, is_gone: bool) {
-        let sum = self.sum_mut(c.segment.at());
-        sum.distance_mm -= c.distance_mm;
-        sum.time_ms -= c.time_ms;
-        sum.events -= c.events as u32;
-        sum.vehicles -= u32::from(is_gone);
+    /// The sum of one segment.
+    pub(super) fn get(&self, segment: usize) -> Sum {
+        let place = self.table.get(segment / PAGE).copied().unwrap_or(0);
+        if place == 0 {
+            return Sum::default();
+        }
+        self.whole(segment, self.pages[place as usize - 1][segment % PAGE])
     }
 
-    /// The sum of one segment, made when it is missing.
-    pub(super) fn sum_mut(&mut self, segment: usize) -> &mut Sum {
+    /// Adds one page to `into`; `false` when nobody was there.
+    pub(super) fn add_page(&self, page: usize, into: &mut [Sum; PAGE]) -> bool {
+        let place = self.table.get(page).copied().unwrap_or(0);
+        if place == 0 {
+            return false;
+        }
+        let lows = &self.pages[place as usize - 1];
+        for (sum, low) in into.iter_mut().zip(lows) {
+            sum.distance_mm += i64::from(low.distance_mm);
+            sum.time_ms += i64::from(low.time_ms);
+            sum.events += i64::from(low.events);
+        }
+        if !self.carried.is_empty() {
+            for (i, sum) in into.iter_mut().enumerate() {
+                sum.merge(self.above(page * PAGE + i));
+            }
+        }
+        true
+    }
+
+    /// Pages that this pane can have.
+    pub(super) fn pages(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Every segment with something in it, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, Sum)> + '_ {
+        let driven = |page: usize| self.table[page] > 0;
+        (0..self.table.len()).filter(move |&page| driven(page)).flat_map(move |page| {
+            let lows = self.pages[self.table[page] as usize - 1];
+            let whole = move |(i, low): (usize, Low)| (page * PAGE + i, self.whole(page * PAGE + i, low));
+            lows.into_iter().enumerate().map(whole).filter(|(_, sum)| !sum.is_empty())
+        })
+    }
+
+    fn low_mut(&mut self, segment: usize) -> &mut Low {
         let page = segment / PAGE;
         if page >= self.table.len() {
             self.table.resize(page + 1, 0);
         }
         if self.table[page] == 0 {
-            self.pages.push(Page::default());
+            if self.pages.len() == self.pages.capacity() {
+                // Doubling would waste a third of an hour's memory.
+                self.pages.reserve_exact(self.pages.len() / 4 + 4);
+            }
+            self.pages.push([Low::default(); PAGE]);
             self.table[page] = self.pages.len() as u32;
         }
         &mut self.pages[self.table[page] as usize - 1][segment % PAGE]
     }
 
-    /// One page, `None` when nobody was there.
-    pub(super) fn page(&self, page: usize) -> Option<&Page> {
-        match self.table.get(page) {
-            None | Some(0) => None,
-            Some(&place) => self.pages.get(place as usize - 1),
-        }
+    fn whole(&self, segment: usize, low: Low) -> Sum {
+        let mut sum = if self.carried.is_empty() { Sum::default() } else { self.above(segment) };
+        sum.distance_mm += i64::from(low.distance_mm);
+        sum.time_ms += i64::from(low.time_ms);
+        sum.events += i64::from(low.events);
+        sum
     }
 
-    /// Every segment with something in it, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Sum)> + '_ {
-        (0..self.table.len()).filter_map(|page| Some((page, self.page(page)?))).flat_map(|(page, sums)| {
-            let indexed = sums.iter().enumerate().map(move |(i, sum)| (page * PAGE + i, sum));
-            indexed.filter(|(_, sum)| !sum.is_empty())
-        })
+    fn above(&self, segment: usize) -> Sum {
+        let units = self.carried.get(&segment).copied().unwrap_or_default();
+        Sum { distance_mm: units.distance_mm << 32, time_ms: units.time_ms << 32, events: units.events << 32 }
+    }
+
+    #[cold]
+    fn carry(&mut self, segment: usize, sum: Sum) {
+        let units = self.carried.entry(segment).or_default();
+        units.merge(Sum { distance_mm: sum.distance_mm >> 32, time_ms: sum.time_ms >> 32, events: sum.events >> 32 });
+        if units.is_empty() {
+            self.carried.remove(&segment);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sums_are_exact_beyond_their_low_halves(parts in prop::collection::vec((0_usize..40, 0_i64..1 << 40, 0_i64..1 << 34), 1..60), n in 0_usize..60) {
+            let sum = |&(_, mm, ms): &(usize, i64, i64)| Sum { distance_mm: mm, time_ms: ms, events: 1 };
+            let mut sums = Sums::default();
+            parts.iter().for_each(|part| sums.add(part.0, sum(part)));
+            let n = n.min(parts.len());
+            parts[n..].iter().for_each(|part| sums.add(part.0, sum(part).negated()));
+            let mut pages = [[Sum::default(); PAGE]; 3];
+            pages.iter_mut().enumerate().for_each(|(page, into)| { sums.add_page(page, into); });
+            for segment in 0..40 {
+                let mut exact = Sum::default();
+                parts[..n].iter().filter(|part| part.0 == segment).for_each(|part| exact.merge(sum(part)));
+                prop_assert_eq!(sums.get(segment), exact);
+                prop_assert_eq!(pages[segment / PAGE][segment % PAGE], exact);
+            }
+            prop_assert_eq!(sums.iter().map(|s| s.1.events).sum::<i64>(), n as i64);
+        }
     }
 }

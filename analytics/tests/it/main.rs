@@ -6,6 +6,7 @@
 //! - [`restart`]: broken off anywhere and taken up again, the same engine to the byte
 //! - [`roadside`]: what a tick publishes of signals, buses and loops
 //! - [`saved`]: the state of signals, buses and loops through bytes
+//! - [`threads`]: the same cells on any number of threads
 //! - [`traffic`]: what the tests count
 //! - [`truth`]: the whole engine against the simulator's truth
 #![allow(clippy::unwrap_used, reason = "these are tests: they fail loudly")]
@@ -16,5 +17,6 @@ mod oracle;
 mod restart;
 mod roadside;
 mod saved;
+mod threads;
 mod traffic;
 mod truth;
