@@ -17,6 +17,7 @@
 //! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
 //! | `arterial config` | [`config`] | a file, the environment | what they set, and whether it is sound |
+//! | `arterial completions`, `manual` | [`manual`] | – | what a shell and `man` want to know |
 
 mod analyse_live;
 mod analyze;
@@ -29,6 +30,7 @@ mod door;
 mod health;
 mod input;
 mod listen;
+mod manual;
 mod match_paths;
 mod network;
 mod progress;
@@ -88,6 +90,10 @@ enum Command {
     /// Look at the configuration: file, environment and defaults
     #[command(subcommand)]
     Config(config::Command),
+    /// Print a script that completes commands and options in a shell
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages, one a command
+    Manual(manual::ManualArgs),
 }
 
 fn main() -> ExitCode {
@@ -130,6 +136,8 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(command)) => config::run(&Arterial::command(), command, arguments.config),
+        Some(Command::Completions(args)) => manual::completions(Arterial::command(), &args),
+        Some(Command::Manual(args)) => manual::manual(Arterial::command(), &args),
     }
 }
 
