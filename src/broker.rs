@@ -98,7 +98,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
     pub(crate) city: String,
     /// How long an MQTT server that does not answer is tried
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, env = "ARTERIAL_GIVE_UP_AFTER_S", value_name = "SECONDS", default_value_t = 10)]
     give_up_after_s: u64,
 }
 

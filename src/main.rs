@@ -20,11 +20,14 @@
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
 //! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
+//! | `arterial config` | [`config`] | a file, the environment | what they set, and whether it is sound |
+//! | `arterial completions`, `manual` | [`manual`] | – | what a shell and `man` want to know |
 
 mod analyse_live;
 mod analyze;
 mod broker;
 mod city;
+mod config;
 mod credentials;
 mod dead_letters;
 mod detectors;
@@ -33,6 +36,7 @@ mod explain;
 mod health;
 mod input;
 mod listen;
+mod manual;
 mod match_paths;
 mod network;
 mod progress;
@@ -46,7 +50,7 @@ mod verify;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -60,6 +64,8 @@ struct Arterial {
     command: Option<Command>,
     #[command(flatten)]
     city: city::Args,
+    #[command(flatten)]
+    config: config::ConfigArg,
 }
 
 #[derive(Subcommand)]
@@ -97,10 +103,23 @@ enum Command {
     DeadLetters(dead_letters::Command),
     /// Ask a running service whether it is ready; exits with 0 if so
     Health(health::Args),
+    /// Look at the configuration: file, environment and defaults
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a script that completes commands and options in a shell
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages, one a command
+    Manual(manual::ManualArgs),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arterial::parse();
+    let arguments = match config::arguments(&Arterial::command(), std::env::args_os().collect()) {
+        Ok(words) => Arterial::parse_from(words),
+        Err(error) => {
+            eprintln!("arterial: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
     let filter = EnvFilter::try_from_env("ARTERIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -136,6 +155,9 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Spool(command)) => spool::run(&command),
         Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),
+        Some(Command::Config(command)) => config::run(&Arterial::command(), command, arguments.config),
+        Some(Command::Completions(args)) => manual::completions(Arterial::command(), &args),
+        Some(Command::Manual(args)) => manual::manual(Arterial::command(), &args),
     }
 }
 
@@ -173,8 +195,6 @@ async fn stop_on_signal(stop: CancellationToken) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

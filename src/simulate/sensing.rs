@@ -1,6 +1,7 @@
 //! `--probes`, `--sensors` and their kin: what the sensors of a simulated city report, and how badly.
 
 use clap::ValueEnum;
+use clap::builder::FalseyValueParser;
 use sim::SensorConfig;
 use sim::sensor::Fleet;
 
@@ -59,7 +60,7 @@ pub(crate) struct SensorArgs {
     #[arg(long, env = "ARTERIAL_INTERVAL_S", value_name = "SECONDS")]
     interval_s: Option<u32>,
     /// Positions say the segment's id and the offset on it
-    #[arg(long)]
+    #[arg(long, env = "ARTERIAL_WITH_EDGE", value_parser = FalseyValueParser::new())]
     with_edge: bool,
 }
 

