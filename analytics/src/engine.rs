@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use events::{HeadingDeg, LonLat};
 use ingest::batch::{Batch, Positions};
-use roads::Network;
+use roads::{Network, SegmentId, SegmentIndex};
 
 use crate::cell::pane_start;
 use crate::detector::{Detectors, Reading};
 use crate::matching::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
+use crate::study::{Study, StudyConfig};
 
 /// How far the watermark lags behind the newest event, milliseconds.
 pub const WATERMARK_LAG_MS: i64 = 30_000;
@@ -92,6 +93,7 @@ pub struct Engine {
     newest_ms: Option<i64>,
     counts: EngineCounts,
     detectors: Detectors,
+    study: Option<Study>,
 }
 
 impl Engine {
@@ -107,7 +109,21 @@ impl Engine {
             newest_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
+            study: None,
         }
+    }
+
+    /// The same, that also learns and judges: free flow, corridors, bottlenecks, incidents.
+    #[must_use]
+    pub fn studying(self, config: StudyConfig) -> Self {
+        let study = Study::new(Arc::clone(&self.network), config);
+        Self { study: Some(study), ..self }
+    }
+
+    /// The same with a study that has learnt before.
+    #[must_use]
+    pub fn with_study(self, study: Study) -> Self {
+        Self { study: Some(study), ..self }
     }
 
     /// Counts one batch in.
@@ -130,6 +146,16 @@ impl Engine {
     /// The panes as they are now.
     pub fn store(&self) -> &PaneStore {
         &self.store
+    }
+
+    /// What was learnt and judged, where that was asked for.
+    pub fn study(&self) -> Option<&Study> {
+        self.study.as_ref()
+    }
+
+    /// Lets go of everything but the study.
+    pub fn into_study(self) -> Option<Study> {
+        self.study
     }
 
     /// The window that ends at the newest position; it does not begin before the first one, so that a rate is
@@ -173,7 +199,11 @@ impl Engine {
             self.counts.late += 1;
         }
         self.oldest_ms = Some(self.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
-        self.newest_ms = Some(self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms)));
+        let newest_ms = self.newest_ms.map_or(time_ms, |newest| newest.max(time_ms));
+        self.newest_ms = Some(newest_ms);
+        if let Some(study) = self.study.as_mut().filter(|study| study.is_due(newest_ms)) {
+            study.advance(&self.store, newest_ms);
+        }
         let seen = Observed {
             vehicle: rows.vehicle[row],
             time_ms,
@@ -208,6 +238,9 @@ impl Engine {
             free_flow_at(network, at).unwrap_or(FREE_FLOW_DEFAULT_MPS)
         };
         self.detectors.apply(&rows.source[row], reading, free_mps);
+        if let (Some(study), Some(segment)) = (&mut self.study, segment_of_loop(network, &rows.source[row])) {
+            study.loop_interval(segment, reading.end_ms, reading.count, reading.occupancy);
+        }
         self.counts.detectors_left_out = self.detectors.left_out();
     }
 
@@ -232,4 +265,11 @@ fn free_flow_at(network: &Network, at: Option<LonLat>) -> Option<f64> {
     let mut near = Vec::new();
     network.nearest(at?, DETECTOR_RADIUS_M, &mut near);
     near.first().map(|street| f64::from(network.segment(street.segment).free_flow_mps()))
+}
+
+/// The segment of a loop whose name ends with the segment's id after a hyphen, as those of the simulator do. A place
+/// alone does not say which direction of a street a loop counts.
+fn segment_of_loop(network: &Network, source: &str) -> Option<SegmentIndex> {
+    let (_, id) = source.rsplit_once('-')?;
+    network.by_id(id.parse::<SegmentId>().ok()?)
 }

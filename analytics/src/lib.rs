@@ -9,6 +9,10 @@
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
 //! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
+//! - [`area`]: corridors, zones and the city: named sets of segments
+//! - [`upstream`]: the network against the driving direction
+//! - [`free_flow`], [`reliability`], [`bottleneck`], [`incident`]: what is learnt and judged of final panes
+//! - [`study`]: all of these together, as event time goes on
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
@@ -17,16 +21,23 @@
 //! - [`http`]: API, live frames, dashboard
 //! - [`output`]: cells as CSV and Parquet
 
+pub mod area;
+pub mod bottleneck;
 pub mod cell;
 pub mod detector;
 pub mod engine;
 pub mod export;
 pub mod follow;
+pub mod free_flow;
 pub mod http;
+pub mod incident;
 pub mod matching;
 pub mod metric;
 pub mod output;
 pub mod pane;
+pub mod reliability;
 pub mod snapshot;
+pub mod study;
+pub mod upstream;
 
 pub use engine::{Engine, EngineConfig};
