@@ -15,7 +15,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{listen, network};
+use crate::{areas, listen, network};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -47,6 +47,8 @@ pub(crate) struct Args {
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
     cells: Option<PathBuf>,
+    #[command(flatten)]
+    areas: areas::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -64,7 +66,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     // A file of cells has panes of one length.
     let engine =
         EngineConfig { matching, keep_ms, fold: args.cells.is_none(), utc_offset_s: args.utc_offset_minutes * 60 };
-    let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None };
+    let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
+    let config = FollowConfig { spool: ingest::start::spool_dir(&args.data), engine, fates: None, study, scale };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {

@@ -11,6 +11,7 @@
 //! | `arterial analytics` | [`analyse_live`] | the spool | metrics, API, dashboard |
 //! | `arterial analyze` | [`analyze`] | recordings | cells, without a broker |
 //! | `arterial match` | [`match_paths`] | recordings, a network | the driven paths |
+//! | `arterial incidents` | [`incident_trial`] | – | how well closures are found in simulation |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -19,12 +20,14 @@
 
 mod analyse_live;
 mod analyze;
+mod areas;
 mod broker;
 mod city;
 mod credentials;
 mod dead_letters;
 mod door;
 mod health;
+mod incident_trial;
 mod input;
 mod listen;
 mod match_paths;
@@ -66,6 +69,8 @@ enum Command {
     Analytics(analyse_live::Args),
     /// Turn recordings straight into cells, without a broker
     Analyze(analyze::Args),
+    /// Measure how well incidents are found, on simulated closures
+    Incidents(incident_trial::Args),
     /// Find the streets that vehicles drove, from their positions
     Match(match_paths::Args),
     /// Import, generate or inspect a road network
@@ -110,6 +115,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Ingest(args)) => asynchronous(|stop| take_in::run(args, stop)),
         Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
         Some(Command::Analyze(args)) => analyze::run(&args),
+        Some(Command::Incidents(args)) => incident_trial::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),

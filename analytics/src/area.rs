@@ -14,10 +14,10 @@ use roads::{Network, SegmentIndex};
 pub use read::AreaError;
 
 /// Most corridors of a city; further ones of a file are refused, derived ones are not made.
-pub const CORRIDORS_MAX: usize = 200;
+pub const CORRIDORS_MAX: usize = 100;
 
 /// Most zones of a city; further ones of a file are refused.
-pub const ZONES_MAX: usize = 200;
+pub const ZONES_MAX: usize = 100;
 
 /// What an area is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::detector::Figures;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
+use crate::findings::Findings;
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
-use crate::metric::window::Window;
-use crate::snapshot::Snapshot;
+use crate::metric::window::{Span, Window};
+use crate::snapshot::{Scale, Snapshot, Told};
+use crate::study::StudyConfig;
 
 /// Time between two ticks of the wall clock.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -66,6 +68,8 @@ pub struct Published {
     /// One a window, in the order of [`Window::ALL`]; empty before the first tick.
     pub windows: Vec<Arc<Snapshot>>,
     pub detectors: Arc<BTreeMap<String, Figures>>,
+    /// Corridors, zones, bottlenecks, incidents.
+    pub findings: Arc<Findings>,
     pub health: Health,
     /// Why nothing more is read, when the spool cannot be read.
     pub fault: Option<String>,
@@ -95,6 +99,9 @@ pub struct FollowConfig {
     pub spool: PathBuf,
     pub engine: EngineConfig,
     pub fates: Option<FatesSource>,
+    pub study: StudyConfig,
+    /// By which borders levels are told.
+    pub scale: Scale,
 }
 
 impl Follower {
@@ -107,10 +114,11 @@ impl Follower {
     /// When the operating system gives no thread.
     pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
         let reader = Reader::open(&config.spool, newest_from(&config.spool, START_ROWS_MAX)?)?;
-        let engine = Engine::new(Arc::clone(&network), config.engine);
+        let query = TrafficQuery::new(&network).over(&config.study.areas);
+        let engine = Engine::new(Arc::clone(&network), config.engine).studying(config.study);
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
-        let query = TrafficQuery::new(&network);
-        let tail = Tail { reader, engine, query, fates: config.fates, publish, health: Health::default() };
+        let (fates, scale, health) = (config.fates, config.scale, Health::default());
+        let tail = Tail { reader, engine, query, fates, scale, publish, health };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -134,6 +142,7 @@ struct Tail {
     engine: Engine,
     query: TrafficQuery,
     fates: Option<FatesSource>,
+    scale: Scale,
     publish: watch::Sender<Arc<Published>>,
     health: Health,
 }
@@ -184,7 +193,12 @@ impl Tail {
         let fates = self.fates.as_ref().map(|ask| ask());
         let engine = &self.engine;
         let total = engine.network().segments().len();
-        let snapshot = |window: Window| {
+        let mut told = Told { scale: self.scale, ..Told::default() };
+        if let Some(study) = engine.study() {
+            told.share = study.probe_share();
+            self.query.hold_against(&study.learnt().free_flow, told.share);
+        }
+        let figures = |window: Window| {
             let span = engine.span(window);
             let metrics = match span.filter(|_| !stale) {
                 Some(span) => {
@@ -192,16 +206,22 @@ impl Tail {
                 }
                 None => WindowMetrics::default(),
             };
-            Arc::new(Snapshot::new(window, span, &metrics, total, published_ms, fates.clone()))
+            (window, span, metrics)
         };
-        let windows = Window::ALL.map(snapshot).to_vec();
+        let figures = Window::ALL.map(figures);
+        let snapshot = |(window, span, metrics): &(Window, Option<Span>, WindowMetrics)| {
+            Arc::new(Snapshot::new(*window, *span, metrics, total, published_ms, fates.clone(), told))
+        };
+        let windows = figures.iter().map(snapshot).collect();
+        let found = engine.study().map(|study| Findings::new(study, engine.network(), &figures, stale));
         self.health.watermark_ms = engine.watermark_ms();
         self.health.engine = engine.counts();
         self.health.matching = engine.match_counts();
         self.health.vehicles = engine.vehicles();
         let fresh_ms = engine.watermark_ms().map_or(i64::MIN, |watermark| watermark - DETECTOR_FRESH_MS);
         let detectors = Arc::new(if stale { BTreeMap::new() } else { engine.detectors().figures(fresh_ms) });
-        self.publish.send_replace(Arc::new(Published { windows, detectors, health: self.health, fault }));
+        let findings = Arc::new(found.unwrap_or_default());
+        self.publish.send_replace(Arc::new(Published { windows, detectors, findings, health: self.health, fault }));
     }
 }
 

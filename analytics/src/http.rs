@@ -7,10 +7,13 @@
 //! | `/api/v1/network` | the segments with their geometry, columns |
 //! | `/api/v1/snapshot?window=60` | the newest figures of one window |
 //! | `/api/v1/live?window=60` | WebSocket: the same at every tick |
+//! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
+//! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
 //! | `/metrics` | Prometheus |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
 
+mod areas;
 mod live;
 mod network;
 
@@ -55,15 +58,21 @@ pub struct Api {
 struct Server {
     api: Api,
     network_json: Bytes,
+    network: Arc<Network>,
 }
 
 /// All routes. The network is encoded once, here.
-pub fn router(api: Api, network: &Network) -> Router {
+pub fn router(api: Api, network: &Arc<Network>) -> Router {
     let network_json = Bytes::from(network::encode(&api.city, network).to_string());
-    let server = Server { api, network_json };
+    let server = Server { api, network_json, network: Arc::clone(network) };
     Router::new()
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/corridors", get(areas::corridors))
+        .route("/api/v1/zones", get(areas::zones))
+        .route("/api/v1/city", get(areas::city))
+        .route("/api/v1/bottlenecks", get(areas::bottlenecks))
+        .route("/api/v1/incidents", get(areas::incidents))
         .route("/api/v1/live", get(live::route))
         .route("/api/{*rest}", get(unknown_api))
         .route("/metrics", get(metrics))

@@ -48,7 +48,7 @@ pub struct Alarm {
     pub end_ms: Option<i64>,
     /// Space-mean speed when it was raised, m/s; `None` from loops.
     pub speed_mps: Option<f64>,
-    /// Different vehicles on the segment when it was raised: at least so many.
+    /// Most vehicles that have stood on the segment at once since; 0 from loops.
     pub vehicles: u64,
 }
 
@@ -101,7 +101,13 @@ impl Alarms {
                     self.ended.push_back(Alarm { end_ms: Some(at_ms), ..over });
                 }
             }
-            (true, true) | (false, false) => {}
+            (true, true) => {
+                // More may have gathered: the count decides whether it may be told.
+                if let Some(open) = self.open.get_mut(&key) {
+                    open.vehicles = open.vehicles.max(alarm().vehicles);
+                }
+            }
+            (false, false) => {}
         }
     }
 

@@ -15,6 +15,7 @@
 //! - [`study`]: all of these together, as event time goes on
 //! - [`engine`]: batches in, panes up to date, what was late or lost on the way
 //! - [`metric`]: a window of panes → metrics, by polars
+//! - [`findings`]: one tick's corridors, zones, bottlenecks, incidents
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`follow`]: the thread that tails the spool and ticks
 //! - [`export`]: the page that Prometheus scrapes
@@ -27,6 +28,7 @@ pub mod cell;
 pub mod detector;
 pub mod engine;
 pub mod export;
+pub mod findings;
 pub mod follow;
 pub mod free_flow;
 pub mod http;

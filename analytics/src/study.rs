@@ -61,6 +61,23 @@ pub struct Learnt {
     loops: std::collections::BTreeMap<u32, u64>,
 }
 
+impl Learnt {
+    /// The same at the begin of another recording: what is usual stays, what was going on does not.
+    #[must_use]
+    pub fn on_another_day(self) -> Self {
+        let probes = self.probes.on_another_day();
+        Self {
+            done_ms: None,
+            watched_ms: None,
+            probes,
+            bottlenecks: Bottlenecks::default(),
+            california: California::default(),
+            alarms: Alarms::default(),
+            ..self
+        }
+    }
+}
+
 /// A study of one city.
 #[derive(Debug)]
 pub struct Study {

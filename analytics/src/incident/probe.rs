@@ -22,6 +22,7 @@ use roads::{Network, SegmentIndex};
 use serde::{Deserialize, Serialize};
 
 use super::{Alarm, Alarms, Algorithm};
+use crate::cell::PANE_MS;
 use crate::pane::Totals;
 
 /// No alarm before so much event time was seen.
@@ -104,20 +105,30 @@ struct Street {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Probes {
     streets: Vec<Street>,
-    /// End of the first pane, and the day of the newest.
-    began_ms: Option<i64>,
+    /// Event time that was watched, and the day of the newest pane.
+    watched_ms: i64,
     day: i64,
 }
 
 impl Probes {
     /// Nothing seen yet on so many segments.
     pub fn new(segments: usize) -> Self {
-        Self { streets: vec![Street::default(); segments], began_ms: None, day: 0 }
+        Self { streets: vec![Street::default(); segments], watched_ms: 0, day: 0 }
+    }
+
+    /// The same at the begin of another recording: what is usual stays, what was going on does not.
+    #[must_use]
+    pub fn on_another_day(mut self) -> Self {
+        for street in &mut self.streets {
+            *street = Street { learnt: street.learnt, profiles: street.profiles, ..Street::default() };
+        }
+        self
     }
 
     /// Takes a pane; `known_ms` is when its alarms could be raised.
     pub fn pane(&mut self, network: &Network, end_ms: i64, known_ms: i64, pane: &Totals, alarms: &mut Alarms) {
-        let may_raise = end_ms - *self.began_ms.get_or_insert(end_ms) >= LEARN_MS;
+        self.watched_ms += PANE_MS;
+        let may_raise = self.watched_ms > LEARN_MS;
         let day = end_ms.div_euclid(DAY_MS);
         if std::mem::replace(&mut self.day, day) != day {
             self.streets.iter_mut().for_each(|s| s.learnt *= FADE_A_DAY);
