@@ -225,27 +225,29 @@ impl AreaQuery {
             .otherwise(lit(0.0))
             .alias("pace_var")])
         .group_by([col("area")])
-        .agg([
-            col("distance_m").sum(),
-            col("time_s").sum(),
-            col("free_s").sum(),
-            col("delay_s").sum(),
-            col("seen_m").sum(),
-            col("driven_m").sum(),
-            col("congested_m").sum(),
-            col("observed_free_m").sum(),
-            col("pace_s").sum(),
-            col("pace_var").sum(),
-            col("weight").sum(),
-            col("weight_known").sum(),
-            col("speed_var").sum(),
-            col("events").sum(),
-            col("vehicles").max(),
-        ])
+        .agg(SUMMED.map(|name| col(name).sum()).into_iter().chain([col("vehicles").max()]).collect::<Vec<_>>())
         .sort(["area"], SortMultipleOptions::default())
         .collect()
     }
 }
+
+/// What is summed over the segments of an area.
+const SUMMED: [&str; 14] = [
+    "distance_m",
+    "time_s",
+    "free_s",
+    "delay_s",
+    "seen_m",
+    "driven_m",
+    "congested_m",
+    "observed_free_m",
+    "pace_s",
+    "pace_var",
+    "weight",
+    "weight_known",
+    "speed_var",
+    "events",
+];
 
 /// The length that a sum of paces speaks for, m.
 fn driven_whole(seen_m: f64, length_m: f64) -> f64 {
