@@ -1,4 +1,4 @@
-//! `--corridors`, `--zones`, `--probe-share`, `--levels`: over what figures are taken, and how they are told.
+//! `--corridors`, `--zones`, `--reporting-share`, `--levels`: over what figures are taken, and how they are told.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_ZONES", value_name = "FILE")]
     zones: Option<PathBuf>,
     /// Share of all vehicles that report, where it is known; else loops are asked, else nothing is scaled
-    #[arg(long, env = "ARTERIAL_PROBE_SHARE", value_name = "SHARE", value_parser = share)]
-    probe_share: Option<ProbeShare>,
+    #[arg(long, env = "ARTERIAL_REPORTING_SHARE", value_name = "SHARE", value_parser = share)]
+    reporting_share: Option<ProbeShare>,
     /// By which borders levels of congestion are told
     #[arg(long, env = "ARTERIAL_LEVELS", value_name = "SCALE", default_value = "tti")]
     levels: Levels,
@@ -40,7 +40,7 @@ impl Args {
         let corridors = self.corridors.as_deref().map(|path| read::corridors(path, network)).transpose()?;
         let zones = self.zones.as_deref().map(|path| read::zones(path, network)).transpose()?;
         let areas = Arc::new(Areas::new(network, corridors, zones));
-        Ok(StudyConfig { areas, probe_share: self.probe_share, utc_offset_s })
+        Ok(StudyConfig { areas, probe_share: self.reporting_share, utc_offset_s })
     }
 
     pub(crate) fn scale(&self) -> Scale {
