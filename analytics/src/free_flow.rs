@@ -7,8 +7,8 @@
 //! segment's length was driven, so that nobody is judged by a piece of red light alone. From [`SAMPLES_MIN`] samples on
 //! the 85th percentile of a segment's samples is its free-flow speed; until then, and where nobody drives, it is the
 //! legal limit times the share of [`roads::RoadClass::free_flow_share_of_limit`]. The peaks are 07 to 09 and 17 to 19
-//! local time, as AMap's quarterly reports on congestion in Chinese cities set them (2016 Q3); their 85th percentile is
-//! the usual reading of "free" off-peak speed, which FHWA's reports on urban congestion compute in the same way. Jams
+//! local time, as AMap's quarterly reports on congestion in Chinese cities set them (2016 Q3); the 85th percentile of
+//! off-peak speed is the free-flow speed of FHWA's Urban Congestion Report (its "Documentation and Definitions"). Jams
 //! at other hours are samples too: fewer than 85 % of the minutes must be jammed for the percentile to miss them.
 
 use roads::{FreeFlowBasis, Network};
