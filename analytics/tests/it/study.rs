@@ -87,9 +87,9 @@ fn a_closed_street_is_found_and_little_else() {
         assert!(reliable.is_none_or(|r| r.p50_s <= r.p80_s && r.p80_s <= r.p95_s), "{reliable:?}");
 
         // What is checkpointed comes back the same.
-        let text = serde_json::to_string(&learnt).unwrap();
-        let back: Learnt = serde_json::from_str(&text).unwrap();
-        assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        let bytes = postcard::to_stdvec(&learnt).unwrap();
+        let back: Learnt = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(postcard::to_stdvec(&back).unwrap(), bytes);
     }
     for score in &scores {
         println!(
