@@ -16,7 +16,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{listen, network, signals};
+use crate::{areas, listen, network, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -67,6 +67,8 @@ pub(crate) struct Args {
     /// engineers, not for publication
     #[arg(long, value_name = "FILE")]
     cells: Option<PathBuf>,
+    #[command(flatten)]
+    areas: areas::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -98,7 +100,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         every_blocks: u64::from(args.checkpoint_blocks),
     };
     let spool = ingest::start::spool_dir(&args.data);
-    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None };
+    let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
+    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{listen, network, simulate};
+use crate::{areas, listen, network, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,6 +32,8 @@ pub(crate) struct Args {
     /// Folder for the spool, dead letters and the secret of the pseudonyms
     #[arg(long, env = "ARTERIAL_DATA_DIR", value_name = "DIR", default_value = "arterial-data")]
     data: PathBuf,
+    #[command(flatten)]
+    areas: areas::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -55,6 +57,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         engine: EngineConfig::live(),
         checkpoint: Some(CheckpointConfig::new(checkpoint_dir(&args.data))),
         fates: Some(fates_of(&writer)),
+        study: args.areas.study(&network, 0)?,
+        scale: args.areas.scale(),
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();

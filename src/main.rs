@@ -15,6 +15,7 @@
 //! | `arterial detectors` | [`detectors`] | recordings of loops | health, holes, oddities, unusual hours |
 //! | `arterial verify` | [`verify`] | a simulated city | the errors of every metric by share of probes |
 //! | `arterial explain` | [`explain`] | a metric, a segment, a window | the formula with its numbers, what was left out and why |
+//! | `arterial incidents` | [`incident_trial`] | – | how well closures are found in simulation |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
@@ -25,6 +26,7 @@
 
 mod analyse_live;
 mod analyze;
+mod areas;
 mod broker;
 mod city;
 mod config;
@@ -34,6 +36,7 @@ mod detectors;
 mod door;
 mod explain;
 mod health;
+mod incident_trial;
 mod input;
 mod listen;
 mod manual;
@@ -80,6 +83,8 @@ enum Command {
     Analytics(analyse_live::Args),
     /// Turn recordings straight into cells, without a broker
     Analyze(analyze::Args),
+    /// Measure how well incidents are found, on simulated closures
+    Incidents(incident_trial::Args),
     /// Find the streets that vehicles drove, from their positions
     Match(match_paths::Args),
     /// Turn logs of signal controllers into cycles, arrivals on green, split failures and delay
@@ -145,6 +150,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Ingest(args)) => asynchronous(|stop| take_in::run(args, stop)),
         Some(Command::Analytics(args)) => asynchronous(|stop| analyse_live::run(args, stop)),
         Some(Command::Analyze(args)) => analyze::run(&args),
+        Some(Command::Incidents(args)) => incident_trial::run(&args),
         Some(Command::Match(args)) => match_paths::run(&args),
         Some(Command::Signals(args)) => signals::run(&args),
         Some(Command::Detectors(args)) => detectors::run(&args),

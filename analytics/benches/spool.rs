@@ -12,9 +12,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use analytics::EngineConfig;
+use analytics::area::Areas;
 use analytics::fate::SourceClass;
 use analytics::follow::{FollowConfig, Follower};
 use analytics::metric::window::Window;
+use analytics::snapshot::Scale;
+use analytics::study::StudyConfig;
 use ingest::batch::Batch;
 use ingest::spool::{Spool, SpoolConfig};
 use roads::generate::{CityPlan, city};
@@ -119,7 +122,10 @@ fn cpu_s() -> f64 {
 fn follow(folder: &Path, threads: usize) {
     let network = Arc::new(network());
     let engine = EngineConfig { threads, ..EngineConfig::live() };
-    let config = FollowConfig { spool: folder.to_owned(), engine, checkpoint: None, fates: None };
+    let areas = Arc::new(Areas::new(&network, None, None));
+    let study = StudyConfig { areas, probe_share: None, utc_offset_s: 0 };
+    let (spool, scale) = (folder.to_owned(), Scale::default());
+    let config = FollowConfig { spool, engine, checkpoint: None, fates: None, study, scale };
     let (begun, begun_s) = (Instant::now(), cpu_s());
     let stop = CancellationToken::new();
     let follower = Follower::start(config, network, stop.clone()).unwrap();

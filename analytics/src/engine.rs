@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use events::LonLat;
 use ingest::batch::{Batch, Positions};
-use roads::Network;
+use roads::{Network, SegmentId, SegmentIndex};
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,7 @@ use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 use crate::revision::{CORRECTABLE_MS, PaneState, Revisions};
 use crate::signal::{CYCLES_KEPT_LIVE, Signals, Wiring};
+use crate::study::{Study, StudyConfig};
 use crate::watermark::{Arrival, Watermarks};
 
 /// How far behind the watermark of its class a position may be and still count, milliseconds, unless another bound is
@@ -72,6 +73,8 @@ pub struct EngineConfig {
     pub wiring: Wiring,
     /// Scheduled headways of bus lines.
     pub schedule: Schedule,
+    /// What to learn and judge besides: free flow, corridors, bottlenecks, incidents.
+    pub study: Option<StudyConfig>,
     /// Matchers side by side; no figure depends on it.
     pub threads: usize,
 }
@@ -87,6 +90,7 @@ impl EngineConfig {
             utc_offset_s: 0,
             wiring: Wiring::default(),
             schedule: Schedule::default(),
+            study: None,
             threads: threads(),
         }
     }
@@ -101,6 +105,7 @@ impl EngineConfig {
             utc_offset_s: 0,
             wiring: Wiring::default(),
             schedule: Schedule::default(),
+            study: None,
             threads: threads(),
         }
     }
@@ -141,6 +146,7 @@ pub struct Engine {
     detectors: Detectors,
     signals: Signals,
     buses: Buses,
+    study: Option<Study>,
 }
 
 impl Engine {
@@ -149,7 +155,6 @@ impl Engine {
         Self {
             matcher: Shards::new(&network, &config.matching, config.threads),
             store: if config.fold { PaneStore::with_windows(free_flow(&network)) } else { PaneStore::default() },
-            network,
             revisions: Revisions::default(),
             watermarks: Watermarks::default(),
             oldest_ms: None,
@@ -159,8 +164,16 @@ impl Engine {
             detectors: Detectors::new(config.utc_offset_s),
             signals: Signals::new(config.wiring.clone(), CYCLES_KEPT_LIVE),
             buses: Buses::new(config.schedule.clone()),
+            study: config.study.clone().map(|study| Study::new(Arc::clone(&network), study)),
+            network,
             config,
         }
+    }
+
+    /// The same with a study that has learnt before.
+    #[must_use]
+    pub fn with_study(self, study: Study) -> Self {
+        Self { study: Some(study), ..self }
     }
 
     /// Counts one batch in.
@@ -226,6 +239,7 @@ impl Engine {
             store: &mut self.store,
             counts: &mut self.counts,
             revisions: &mut self.revisions,
+            study: self.study.as_mut(),
             open: Vec::new(),
             keep_ms: self.config.keep_ms,
             fold: self.config.fold,
@@ -253,6 +267,16 @@ impl Engine {
     /// Works out what a tick asks the panes for; without it they say the same, slowly.
     pub fn settle(&mut self) {
         self.store.settle();
+    }
+
+    /// What was learnt and judged, where that was asked for.
+    pub fn study(&self) -> Option<&Study> {
+        self.study.as_ref()
+    }
+
+    /// Lets go of everything but the study.
+    pub fn into_study(self) -> Option<Study> {
+        self.study
     }
 
     /// The window that ends at the newest position; it does not begin before the first one, so that a rate is
@@ -392,6 +416,9 @@ impl Engine {
             let at = rows.lon_deg[row].zip(rows.lat_deg[row]).and_then(|(lon, lat)| LonLat::new(lon, lat).ok());
             site_of(network, source, at)
         };
+        if let (Some(study), Some(segment)) = (&mut self.study, segment_of_loop(network, source)) {
+            study.loop_interval(segment, reading.end_ms, reading.count, reading.occupancy);
+        }
         match self.detectors.apply(source, reading, site) {
             Taken::Counted => {}
             Taken::Passage | Taken::LeftOut => self.counts.detectors_unmatched += 1,
@@ -436,6 +463,7 @@ struct Panes<'e> {
     store: &'e mut PaneStore,
     counts: &'e mut EngineCounts,
     revisions: &'e mut Revisions,
+    study: Option<&'e mut Study>,
     /// Kept for its memory.
     open: Vec<Change>,
     keep_ms: Option<i64>,
@@ -465,6 +493,10 @@ impl Panes<'_> {
     fn done(&mut self, moment: &Moment) {
         self.revisions.end_block();
         let Some(newest_ms) = moment.newest_ms else { return };
+        // Before panes fold: it looks at single ones.
+        if let Some(study) = self.study.as_mut().filter(|study| study.is_due(newest_ms)) {
+            study.advance(self.store, newest_ms);
+        }
         self.store.slide_to(newest_ms);
         let Some((keep_ms, watermark_ms)) = self.keep_ms.zip(moment.watermark_ms) else { return };
         if self.fold {
@@ -512,4 +544,11 @@ fn site_of(network: &Network, source: &str, at: Option<LonLat>) -> Site {
     };
     let nearest = segment.or(near.first().map(|street| street.segment));
     Site { free_mps: nearest.map_or(FREE_FLOW_DEFAULT_MPS, free_mps), segment }
+}
+
+/// The segment of a loop whose name ends with the segment's id after a hyphen, as those of the simulator do. A place
+/// alone does not say which direction of a street a loop counts.
+fn segment_of_loop(network: &Network, source: &str) -> Option<SegmentIndex> {
+    let (_, id) = source.rsplit_once('-')?;
+    network.by_id(id.parse::<SegmentId>().ok()?)
 }

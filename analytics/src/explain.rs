@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::follow::Published;
 use crate::metric::window::Window;
-use crate::snapshot::{K_LIVE, Level, Snapshot};
+use crate::snapshot::{K_LIVE, Snapshot};
 
 /// What can be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub fn explain(
     let span = snapshot.span.ok_or(ExplainError::TooFew)?;
     let row = snapshot.segments.segment.binary_search(&at).map_err(|_| ExplainError::TooFew)?;
     let (road, seconds) = (network.segment(at), span.seconds());
-    let free_mps = f64::from(road.free_flow_mps());
+    let free_mps = snapshot.segments.free_mps[row];
     let (filled_in, result) = numbers(metric, snapshot, row, road.length_m, free_mps, seconds);
     Ok(Explanation {
         metric: metric.name(),
@@ -136,8 +136,9 @@ pub fn explain(
         events: snapshot.segments.events[row],
         vehicles: snapshot.segments.vehicles[row],
         free_flow_mps: free_mps,
-        free_flow_basis: match road.free_flow_basis() {
+        free_flow_basis: match snapshot.segments.free_basis[row] {
             FreeFlowBasis::Limit => "legal limit times a share by road class",
+            FreeFlowBasis::Class => "limit that is assumed for the road class times a share by class",
             FreeFlowBasis::Observed => "85th percentile of observed off-peak speed",
         },
         left_out: left_out(published, snapshot),
@@ -154,8 +155,10 @@ fn numbers(
     seconds: f64,
 ) -> (String, String) {
     let s = &snapshot.segments;
-    let d_m = s.flow_veh_per_h[row] / 3_600.0 * length_m * seconds;
-    let t_s = s.density_veh_per_km[row] / 1_000.0 * length_m * seconds;
+    // What was counted; flow, density and delay are published as of all vehicles.
+    let share = snapshot.told.share.value;
+    let d_m = s.flow_veh_per_h[row] / 3_600.0 * length_m * seconds * share;
+    let t_s = s.density_veh_per_km[row] / 1_000.0 * length_m * seconds * share;
     let (v_mps, ratio) = (s.speed_mps[row], s.speed_ratio[row]);
     match metric {
         Metric::Speed => (format!("{d_m:.3} m / {t_s:.3} s"), format!("{v_mps:.3} m/s = {:.1} km/h", v_mps * 3.6)),
@@ -164,24 +167,24 @@ fn numbers(
             if ratio > 0.0 { format!("{:.3}", 1.0 / ratio) } else { "nothing moved: without bound".to_owned() },
         ),
         Metric::Delay => {
-            let lost_s = s.delay_veh_h_per_h[row] * seconds;
+            let lost_s = s.delay_veh_h_per_h[row] * seconds * share;
             let whole_s = t_s - d_m / free_mps;
             let filled_in = format!(
                 "{lost_s:.3} vehicle-seconds in {seconds:.1} s (unclipped: {t_s:.3} s − {d_m:.3} m / {free_mps:.3} m/s = \
-                 {whole_s:.3} s)"
+                 {whole_s:.3} s) / {share:.4}"
             );
             (filled_in, format!("{:.4} vehicle-hours an hour", s.delay_veh_h_per_h[row]))
         }
         Metric::Flow => (
-            format!("{d_m:.3} m / ({length_m:.3} m · {seconds:.1} s)"),
-            format!("{:.1} vehicles an hour, of those that report", s.flow_veh_per_h[row]),
+            format!("{d_m:.3} m / ({length_m:.3} m · {seconds:.1} s) / {share:.4}"),
+            format!("{:.1} vehicles an hour, with {share:.4} as the share that reports", s.flow_veh_per_h[row]),
         ),
         Metric::Density => (
-            format!("{t_s:.3} s / ({length_m:.3} m · {seconds:.1} s)"),
-            format!("{:.3} vehicles a kilometre, of those that report", s.density_veh_per_km[row]),
+            format!("{t_s:.3} s / ({length_m:.3} m · {seconds:.1} s) / {share:.4}"),
+            format!("{:.3} vehicles a kilometre, with {share:.4} as the share that reports", s.density_veh_per_km[row]),
         ),
         Metric::Level => {
-            (format!("{v_mps:.3} m/s / {free_mps:.3} m/s = {ratio:.4}"), Level::of(ratio).name().to_owned())
+            (format!("{v_mps:.3} m/s / {free_mps:.3} m/s = {ratio:.4}"), snapshot.told.scale.name(ratio).to_owned())
         }
     }
 }
@@ -219,6 +222,7 @@ mod tests {
     use crate::cell::Contribution;
     use crate::metric::traffic::TrafficQuery;
     use crate::pane::PaneStore;
+    use crate::snapshot::Told;
 
     /// So many vehicles drive 100 m in 20 s on segment 5.
     fn published(network: &Network, vehicles: u64) -> Published {
@@ -230,7 +234,7 @@ mod tests {
         }
         let (window, span) = (Window::OneMinute, Window::OneMinute.ending(59_999));
         let metrics = TrafficQuery::new(network).run(&store, window, span).unwrap();
-        let snapshot = Snapshot::new(window, Some(span), &metrics, network.segments().len(), 0, None);
+        let snapshot = Snapshot::new(window, Some(span), &metrics, network.segments().len(), 0, None, Told::default());
         Published { windows: vec![Arc::new(snapshot)], ..Published::default() }
     }
 

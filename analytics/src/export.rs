@@ -10,9 +10,14 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Error, Registry};
 use roads::Network;
 
+use crate::area::AreaKind;
 use crate::detector::{Oddity, Verdict};
 use crate::fate::SourceClass;
+use crate::findings::Findings;
 use crate::follow::{Health, Published, Watch};
+use crate::metric::area::AreaMetrics;
+use crate::metric::window::Window;
+use crate::reliability::Reliable;
 use crate::roadside::Roadside;
 use crate::snapshot::Snapshot;
 
@@ -35,7 +40,7 @@ struct Traffic {
 }
 
 /// Name and help of everything below, in the order of the page.
-const FAMILIES: [(&str, &str); 51] = [
+const FAMILIES: [(&str, &str); 69] = [
     (
         "arterial_segment_speed_meters_per_second",
         "Space-mean speed of a segment over the window (Edie: metres driven over seconds spent)",
@@ -92,6 +97,27 @@ const FAMILIES: [(&str, &str); 51] = [
     ("arterial_bus_expected_wait_seconds", "Wait of a passenger who comes at random"),
     ("arterial_bus_excess_wait_seconds", "Part of the wait that even headways would not have"),
     ("arterial_bus_reports_total", "Reports of buses on lines and passages of stops by what became of them"),
+    (
+        "arterial_corridor_travel_time_seconds",
+        "Seconds from end to end; only where at least 80 % of the length was driven",
+    ),
+    ("arterial_corridor_free_travel_time_seconds", "The same at free flow"),
+    ("arterial_corridor_planning_time_index", "95th percentile of five-minute travel times over the one at free flow"),
+    ("arterial_corridor_buffer_index", "(95th percentile − mean) / mean of five-minute travel times"),
+    ("arterial_corridor_lottr", "80th over 50th percentile of travel time in the worst part of the week (FHWA)"),
+    ("arterial_area_speed_meters_per_second", "Q of a corridor or zone: vehicle-metres over vehicle-seconds"),
+    ("arterial_area_travel_time_index", "Time spent over the time at free flow, of a corridor or zone"),
+    ("arterial_area_delay_vehicle_seconds_per_second", "Vehicle-seconds lost in a second in a corridor or zone"),
+    ("arterial_area_flow_vehicles_per_hour", "Network-mean flow of a corridor, a zone or the city"),
+    ("arterial_area_density_vehicles_per_meter", "Network-mean density of a corridor, a zone or the city"),
+    ("arterial_area_congested_length_ratio", "Share of the observed length with a travel time index above 1.5"),
+    ("arterial_area_observed_length_ratio", "Share of the length that was driven in the window"),
+    ("arterial_area_vehicles", "At least so many distinct vehicles"),
+    ("arterial_probe_share_ratio", "Share of the vehicles that report, by how it is known"),
+    ("arterial_free_flow_segments", "Segments by what their free-flow speed rests on"),
+    ("arterial_bottlenecks", "Sustained bottlenecks in the last five minutes"),
+    ("arterial_incidents", "Alarms that stand, by algorithm"),
+    ("arterial_incident_alarms_total", "Alarms raised since the start, by algorithm"),
     ("arterial_analytics_watermark_timestamp_seconds", "Event time before which panes are final"),
     (
         "arterial_analytics_class_watermark_timestamp_seconds",
@@ -139,6 +165,7 @@ impl Collector for Traffic {
         detectors(&mut page, &published);
         signals(&mut page, &published.roadside);
         buses(&mut page, &published.roadside);
+        findings(&mut page, &published.findings);
         health(&mut page, &published.health);
         page.families()
     }
@@ -275,6 +302,36 @@ fn buses(page: &mut Page, roadside: &Roadside) {
     }
 }
 
+/// At most 100 corridors and 100 zones in two windows: under 3,500 series.
+fn findings(page: &mut Page, found: &Findings) {
+    for (kind, name) in [(AreaKind::Corridor, "corridor"), (AreaKind::Zone, "zone"), (AreaKind::City, "city")] {
+        for window in [Window::FiveMinutes, Window::FifteenMinutes] {
+            for (at, area, m) in found.told(kind, window) {
+                let labels = [("area", area.name.as_str()), ("kind", name), ("window", window.label())];
+                page.area(&labels, m);
+                if kind == AreaKind::Corridor {
+                    page.corridor(window, &area.name, m, found.reliability.get(at).copied().flatten());
+                }
+            }
+        }
+    }
+    if let Some(share) = found.share {
+        page.gauge("arterial_probe_share_ratio", &[("source", share.source.name())], share.value);
+    }
+    for (basis, n) in &found.free_flow {
+        page.gauge("arterial_free_flow_segments", &[("basis", *basis)], *n as f64);
+    }
+    if found.areas.is_some() {
+        page.gauge("arterial_bottlenecks", &[], found.bottlenecks.len() as f64);
+    }
+    for (algorithm, raised) in &found.raised {
+        let labels = [("algorithm", algorithm.name())];
+        let standing = found.alarms.iter().filter(|a| a.algorithm == *algorithm && a.end_ms.is_none()).count();
+        page.gauge("arterial_incidents", &labels, standing as f64);
+        page.counter("arterial_incident_alarms_total", &labels, *raised as f64);
+    }
+}
+
 fn health(page: &mut Page, health: &Health) {
     if let Some(watermark_ms) = health.watermark_ms {
         page.gauge("arterial_analytics_watermark_timestamp_seconds", &[], watermark_ms as f64 / 1_000.0);
@@ -336,6 +393,34 @@ struct Page {
 impl Page {
     fn new() -> Self {
         Self { series: vec![Vec::new(); FAMILIES.len()] }
+    }
+
+    fn area(&mut self, labels: &[(&str, &str)], m: &AreaMetrics) {
+        let optional = [
+            ("arterial_area_speed_meters_per_second", m.speed_mps),
+            ("arterial_area_travel_time_index", m.travel_time_index),
+            ("arterial_area_delay_vehicle_seconds_per_second", Some(m.delay_veh_h_per_h)),
+            ("arterial_area_flow_vehicles_per_hour", Some(m.flow_veh_per_h)),
+            ("arterial_area_density_vehicles_per_meter", Some(m.density_veh_per_km / 1_000.0)),
+            ("arterial_area_congested_length_ratio", m.congested_length_share),
+            ("arterial_area_observed_length_ratio", Some(m.observed_length_share)),
+            ("arterial_area_vehicles", Some(m.vehicles as f64)),
+        ];
+        for (name, value) in optional {
+            value.into_iter().for_each(|v| self.gauge(name, labels, v));
+        }
+    }
+
+    fn corridor(&mut self, window: Window, name: &str, m: &AreaMetrics, reliable: Option<Reliable>) {
+        let labels = [("corridor", name), ("window", window.label())];
+        m.travel_time_s.into_iter().for_each(|v| self.gauge("arterial_corridor_travel_time_seconds", &labels, v));
+        self.gauge("arterial_corridor_free_travel_time_seconds", &labels, m.free_travel_time_s);
+        // Of all retained intervals, so once and not by window.
+        let Some(reliable) = reliable.filter(|_| window == Window::FiveMinutes) else { return };
+        let labels = [("corridor", name)];
+        self.gauge("arterial_corridor_planning_time_index", &labels, reliable.planning_time_index);
+        self.gauge("arterial_corridor_buffer_index", &labels, reliable.buffer_index);
+        reliable.lottr.into_iter().for_each(|v| self.gauge("arterial_corridor_lottr", &labels, v));
     }
 
     fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {

@@ -18,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, EngineConfig, EngineCounts};
 use crate::fate::{ByFate, SourceClass};
+use crate::findings::Findings;
 use crate::matching::MatchCounts;
 use crate::metric::traffic::{TrafficQuery, WindowMetrics};
-use crate::metric::window::Window;
+use crate::metric::window::{Span, Window};
 use crate::roadside::{DETECTOR_FRESH_MS, Roadside};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Scale, Snapshot, Told};
+use crate::study::StudyConfig;
 pub use keep::{CheckpointConfig, CheckpointHealth};
 use keep::{Keeper, Start};
 
@@ -75,6 +77,8 @@ pub struct Published {
     pub windows: Vec<Arc<Snapshot>>,
     /// Signals, buses and detectors.
     pub roadside: Arc<Roadside>,
+    /// Corridors, zones, bottlenecks, incidents.
+    pub findings: Arc<Findings>,
     pub health: Health,
     /// Why nothing more is read, when the spool cannot be read.
     pub fault: Option<String>,
@@ -106,6 +110,9 @@ pub struct FollowConfig {
     /// `None` to read the spool again at every start.
     pub checkpoint: Option<CheckpointConfig>,
     pub fates: Option<FatesSource>,
+    pub study: StudyConfig,
+    /// By which borders levels are told.
+    pub scale: Scale,
 }
 
 impl Follower {
@@ -118,10 +125,12 @@ impl Follower {
     /// # Panics
     /// When the operating system gives no thread.
     pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
-        let Start { reader, engine, keeper } = keep::start(&config.spool, &config.engine, config.checkpoint, &network)?;
+        let query = TrafficQuery::new(&network).over(&config.study.areas);
+        let engine = EngineConfig { study: Some(config.study), ..config.engine };
+        let Start { reader, engine, keeper } = keep::start(&config.spool, &engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
-        let query = TrafficQuery::new(&network);
-        let tail = Tail { reader, engine, keeper, query, fates: config.fates, publish, health: Health::default() };
+        let (fates, scale, health) = (config.fates, config.scale, Health::default());
+        let tail = Tail { reader, engine, keeper, query, fates, scale, publish, health };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -153,6 +162,7 @@ struct Tail {
     keeper: Option<Keeper>,
     query: TrafficQuery,
     fates: Option<FatesSource>,
+    scale: Scale,
     publish: watch::Sender<Arc<Published>>,
     health: Health,
 }
@@ -230,7 +240,12 @@ impl Tail {
         self.engine.settle();
         let engine = &self.engine;
         let total = engine.network().segments().len();
-        let snapshot = |window: Window| {
+        let mut told = Told { scale: self.scale, ..Told::default() };
+        if let Some(study) = engine.study() {
+            told.share = study.probe_share();
+            self.query.hold_against(&study.learnt().free_flow, told.share);
+        }
+        let figures = |window: Window| {
             let span = engine.span(window);
             let metrics = match span.filter(|_| !no_windows) {
                 Some(span) => {
@@ -238,9 +253,14 @@ impl Tail {
                 }
                 None => WindowMetrics::default(),
             };
-            Arc::new(Snapshot::new(window, span, &metrics, total, published_ms, fates.clone()))
+            (window, span, metrics)
         };
-        let windows = Window::ALL.map(snapshot).to_vec();
+        let figures = Window::ALL.map(figures);
+        let snapshot = |(window, span, metrics): &(Window, Option<Span>, WindowMetrics)| {
+            Arc::new(Snapshot::new(*window, *span, metrics, total, published_ms, fates.clone(), told))
+        };
+        let windows: Vec<_> = figures.iter().map(snapshot).collect();
+        let found = engine.study().map(|study| Findings::new(study, engine.network(), &figures, no_windows));
         self.health.told_ms = published_ms;
         self.health.watermark_ms = engine.watermark_ms();
         self.health.watermarks_ms = SourceClass::ALL.map(|class| engine.watermarks().of(class));
@@ -255,7 +275,8 @@ impl Tail {
         self.health.next_block = self.reader.position().0;
         let five_minutes = windows.iter().find(|snapshot| snapshot.window == Window::FiveMinutes);
         let roadside = Arc::new(Roadside::of(engine, five_minutes.map(AsRef::as_ref), no_detectors));
-        self.publish.send_replace(Arc::new(Published { windows, roadside, health: self.health, fault }));
+        let findings = Arc::new(found.unwrap_or_default());
+        self.publish.send_replace(Arc::new(Published { windows, roadside, findings, health: self.health, fault }));
     }
 }
 

@@ -11,10 +11,13 @@
 //! | `/api/v1/signals?signal=NAME` | every phase; of one signal its cycles and arrivals too |
 //! | `/api/v1/buses` | headways, bunching and waits by line |
 //! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
+//! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
+//! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
 //! | `/metrics` | Prometheus |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
 
+mod areas;
 mod live;
 mod network;
 
@@ -71,6 +74,11 @@ pub fn router(api: Api, network: &Arc<Network>) -> Router {
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/explain", get(explain_route))
+        .route("/api/v1/corridors", get(areas::corridors))
+        .route("/api/v1/zones", get(areas::zones))
+        .route("/api/v1/city", get(areas::city))
+        .route("/api/v1/bottlenecks", get(areas::bottlenecks))
+        .route("/api/v1/incidents", get(areas::incidents))
         .route("/api/v1/live", get(live::route))
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))

@@ -9,6 +9,10 @@
 //! - [`cell`]: a drive → contributions to cells (segment × 10 s)
 //! - [`pane`]: the cells that can still change
 //! - [`detector`]: loops: flow, occupancy, speed, density, and whether they can be believed
+//! - [`area`]: corridors, zones and the city: named sets of segments
+//! - [`upstream`]: the network against the driving direction
+//! - [`free_flow`], [`reliability`], [`bottleneck`], [`incident`]: what is learnt and judged of final panes
+//! - [`study`]: all of these together, as event time goes on
 //! - [`signal`]: controllers' changes and actuations → cycles, arrivals on green, split failures
 //! - [`bus`]: buses on lines → headways, bunching, gaps, waits
 //! - [`watermark`]: how far event time has come, and what is late
@@ -18,6 +22,7 @@
 //! - [`checkpoint`]: all of it in a file, for a restart
 //! - [`metric`]: a window of panes → metrics, by polars
 //! - [`fusion`]: probes and loops on one segment → one speed, inputs kept apart
+//! - [`findings`]: one tick's corridors, zones, bottlenecks, incidents
 //! - [`snapshot`]: one tick's figures, encoded once for every reader
 //! - [`roadside`]: the same for signals, buses and detectors
 //! - [`follow`]: the thread that tails the spool and ticks
@@ -27,6 +32,8 @@
 //! - [`output`]: cells as CSV and Parquet
 //! - [`verify`]: the cells against the simulator's truth
 
+pub mod area;
+pub mod bottleneck;
 pub mod bus;
 pub mod cell;
 pub mod checkpoint;
@@ -35,17 +42,23 @@ pub mod engine;
 pub mod explain;
 pub mod export;
 pub mod fate;
+pub mod findings;
 pub mod follow;
+pub mod free_flow;
 pub mod fusion;
 pub mod http;
+pub mod incident;
 pub mod matching;
 pub mod metric;
 pub mod output;
 pub mod pane;
+pub mod reliability;
 pub mod revision;
 pub mod roadside;
 pub mod signal;
 pub mod snapshot;
+pub mod study;
+pub mod upstream;
 pub mod verify;
 pub mod watermark;
 

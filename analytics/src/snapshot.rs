@@ -8,6 +8,7 @@ use ingest::gate::Fates;
 use roads::SegmentIndex;
 use serde_json::{Value, json};
 
+use crate::metric::probe_share::ProbeShare;
 use crate::metric::traffic::{CityMetrics, SegmentMetrics, WindowMetrics};
 use crate::metric::window::{Span, Window};
 
@@ -58,6 +59,55 @@ impl Level {
     }
 }
 
+/// By which borders a level is told: a setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// [`Level`].
+    #[default]
+    TravelTimeIndex,
+    /// Levels of service of urban streets, A to F, by the ratio of speed to free flow: above 0.80, 0.67, 0.50, 0.40, 0.30
+    /// (HCM7 exhibit 18-1; v/c over 1, which is F too, is not known from probes).
+    Hcm,
+}
+
+impl Scale {
+    /// The name in the API.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TravelTimeIndex => "tti",
+            Self::Hcm => "hcm",
+        }
+    }
+
+    /// The level of a speed ratio.
+    pub fn name(self, speed_ratio: f64) -> &'static str {
+        match self {
+            Self::TravelTimeIndex => Level::of(speed_ratio).name(),
+            Self::Hcm => match speed_ratio {
+                r if r > 0.80 => "A",
+                r if r > 0.67 => "B",
+                r if r > 0.50 => "C",
+                r if r > 0.40 => "D",
+                r if r > 0.30 => "E",
+                _ => "F",
+            },
+        }
+    }
+}
+
+/// What is told beside all figures of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub scale: Scale,
+    pub share: ProbeShare,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { scale: Scale::default(), share: ProbeShare::UNSCALED }
+    }
+}
+
 /// What one window says at one tick.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -71,6 +121,8 @@ pub struct Snapshot {
     pub segments: SegmentMetrics,
     /// Segments left out because of k.
     pub suppressed: usize,
+    /// What flow, density and delay were divided by, and the scale of levels.
+    pub told: Told,
     /// Fates at ingest, where ingest runs in the same process.
     pub fates: Option<Fates>,
     /// The snapshot as JSON with all published segments.
@@ -90,7 +142,9 @@ impl Snapshot {
         segments_total: usize,
         published_ms: i64,
         fates: Option<Fates>,
+        told: Told,
     ) -> Self {
+        let Told { scale, share } = told;
         let (segments, hidden) = split_small_groups(&metrics.segments);
         let mut head = json!({
             "window_s": window.seconds(),
@@ -98,23 +152,26 @@ impl Snapshot {
             "window_end_ms": span.map(|s| s.end_ms),
             "published_ms": published_ms,
             "k": K_LIVE,
+            "probe_share": json!({ "value": share.value, "source": share.source.name() }),
+            "levels": scale.label(),
             "city": city_json(&metrics.city, span, segments.segment.len(), hidden.len()),
             "fates": fates.as_ref().map(fates_json),
         });
         let live_codes = codes(window, span, &segments, &hidden, segments_total);
-        head["worst"] = rows_json(&segments, &slowest(&segments));
+        head["worst"] = rows_json(&segments, &slowest(&segments), scale);
         let live_json = head.to_string();
         if let Some(object) = head.as_object_mut() {
             object.remove("worst");
         }
         let every: Vec<usize> = (0..segments.segment.len()).collect();
-        head["segments"] = rows_json(&segments, &every);
+        head["segments"] = rows_json(&segments, &every, scale);
         Self {
             window,
             span,
             published_ms,
             city: metrics.city,
             suppressed: hidden.len(),
+            told,
             segments,
             fates,
             full_json: Bytes::from(head.to_string()),
@@ -138,6 +195,9 @@ fn split_small_groups(all: &SegmentMetrics) -> (SegmentMetrics, Vec<SegmentIndex
         events: shown.iter().map(|&i| all.events[i]).collect(),
         vehicles: shown.iter().map(|&i| all.vehicles[i]).collect(),
         percentiles_mps: shown.iter().map(|&i| all.percentiles_mps[i]).collect(),
+        stderr_mps: shown.iter().map(|&i| all.stderr_mps[i]).collect(),
+        free_mps: floats(&all.free_mps),
+        free_basis: shown.iter().map(|&i| all.free_basis[i]).collect(),
     };
     (published, hidden.into_iter().map(|i| all.segment[i]).collect())
 }
@@ -176,7 +236,7 @@ fn fates_json(fates: &Fates) -> Value {
     })
 }
 
-fn rows_json(s: &SegmentMetrics, rows: &[usize]) -> Value {
+fn rows_json(s: &SegmentMetrics, rows: &[usize], scale: Scale) -> Value {
     let percentile =
         |p: usize| rows.iter().map(|&i| s.percentiles_mps[i].map(|of| rounded(of[p], 1e2))).collect::<Vec<_>>();
     let floats = |column: &[f64], scale: f64| rows.iter().map(|&i| rounded(column[i], scale)).collect::<Vec<_>>();
@@ -192,7 +252,10 @@ fn rows_json(s: &SegmentMetrics, rows: &[usize]) -> Value {
         "p15_mps": percentile(0),
         "p50_mps": percentile(1),
         "p85_mps": percentile(2),
-        "level": rows.iter().map(|&i| Level::of(s.speed_ratio[i]).name()).collect::<Vec<_>>(),
+        "speed_stderr_mps": rows.iter().map(|&i| s.stderr_mps[i].map(|e| rounded(e, 1e3))).collect::<Vec<_>>(),
+        "free_flow_mps": floats(&s.free_mps, 1e2),
+        "free_flow_basis": rows.iter().map(|&i| s.free_basis[i].name()).collect::<Vec<_>>(),
+        "level": rows.iter().map(|&i| scale.name(s.speed_ratio[i])).collect::<Vec<_>>(),
     })
 }
 
@@ -234,15 +297,18 @@ mod tests {
             events: vec![1; n],
             vehicles: vehicles.to_vec(),
             percentiles_mps: vec![Some([4.0, 5.0, 6.0]); n],
+            stderr_mps: vec![None; n],
+            free_mps: vec![10.0; n],
+            free_basis: vec![roads::FreeFlowBasis::Limit; n],
         };
-        WindowMetrics { segments, city: CityMetrics::default() }
+        WindowMetrics { segments, ..WindowMetrics::default() }
     }
 
     #[test]
     fn small_groups_are_hidden_everywhere() {
         let span = Some(Window::OneMinute.ending(60_000));
         let m = metrics(&[2, 3, 9], &[0.1, 0.5, 3.0]);
-        let s = Snapshot::new(Window::OneMinute, span, &m, 4, 0, None);
+        let s = Snapshot::new(Window::OneMinute, span, &m, 4, 0, None, Told::default());
         assert_eq!(s.segments.segment, [SegmentIndex(1), SegmentIndex(2)]);
         assert_eq!(s.suppressed, 1);
         assert_eq!(&s.live_codes[20..], [CODE_SUPPRESSED, 50, 250, CODE_NO_DATA]);
@@ -259,5 +325,7 @@ mod tests {
     fn levels_follow_their_borders() {
         let names = [0.9, 0.8, 0.6, 0.5, 0.25].map(|r| Level::of(r).name());
         assert_eq!(names, ["free", "light", "moderate", "heavy", "severe"]);
+        let names = [0.81, 0.8, 0.67, 0.5, 0.4, 0.3].map(|r| Scale::Hcm.name(r));
+        assert_eq!(names, ["A", "B", "C", "D", "E", "F"]);
     }
 }

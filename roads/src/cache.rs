@@ -16,7 +16,7 @@ use crate::network::{Network, Stored};
 const MAGIC: &[u8; 8] = b"ARTROADS";
 
 /// Raised with every change of [`Stored`] or of what it contains.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 const HEADER_BYTES: usize = 24;
 

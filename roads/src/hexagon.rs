@@ -179,7 +179,7 @@ fn network(cells: &[CellIndex], resolution: Resolution) -> Network {
         let mut line: Vec<[f64; 2]> = cell.boundary().iter().map(|corner| [corner.lng(), corner.lat()]).collect();
         line.push(line[0]);
         let corner = builder.node(line[0][0], line[0][1]);
-        builder.segment(NewSegment {
+        let at = builder.segment(NewSegment {
             id: SegmentId(u64::from(cell)),
             source_id: cell.to_string(),
             source_offset_m: 0.0,
@@ -192,6 +192,7 @@ fn network(cells: &[CellIndex], resolution: Resolution) -> Network {
             lanes: 1,
             line,
         });
+        builder.limit_is_assumed(at);
     }
     for (position, cell) in cells.iter().enumerate() {
         for neighbour in cell.grid_disk_safe(1).filter(|other| other != cell) {

@@ -140,8 +140,10 @@ impl RoadClass {
 /// Where a free-flow speed comes from; printed beside every number that is held against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FreeFlowBasis {
-    /// The legal limit times [`RoadClass::free_flow_share_of_limit`].
+    /// The posted limit times [`RoadClass::free_flow_share_of_limit`].
     Limit,
+    /// The same of the limit that the law or we assume for the class, since the source posts none.
+    Class,
     /// The 85th percentile of observed off-peak speed; known to analytics only.
     Observed,
 }
@@ -151,6 +153,7 @@ impl FreeFlowBasis {
     pub fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit",
+            Self::Class => "class",
             Self::Observed => "observed",
         }
     }
@@ -190,6 +193,8 @@ pub struct Segment {
     pub length_m: f64,
     /// Legal limit, above 0.
     pub speed_limit_mps: f32,
+    /// Whether the source posts no limit, so that it follows from the class.
+    pub is_limit_assumed: bool,
     /// Lanes in this direction, at least 1.
     pub lanes: u8,
     pub structure: Structure,
@@ -202,9 +207,9 @@ impl Segment {
         self.speed_limit_mps * self.class.free_flow_share_of_limit()
     }
 
-    /// What [`Segment::free_flow_mps`] rests on: always the limit, since a map has observed nothing.
+    /// What [`Segment::free_flow_mps`] rests on: never on observations, since a map has none.
     pub fn free_flow_basis(&self) -> FreeFlowBasis {
-        FreeFlowBasis::Limit
+        if self.is_limit_assumed { FreeFlowBasis::Class } else { FreeFlowBasis::Limit }
     }
 }
 

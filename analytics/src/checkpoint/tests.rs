@@ -23,6 +23,7 @@ fn batch(from_s: i64, seconds: i64, network: &Network) -> Batch {
         p.speed_mps.push(Some(8.0));
         p.heading_deg.push(Some(90.0));
         p.edge.push(None);
+        p.journey.push(None);
         p.received_ms.push(s * 1_000 + 200);
     }
     batch

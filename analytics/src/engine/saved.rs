@@ -18,6 +18,7 @@ use crate::matching::{MatchConfig, SavedTracks, TracksToSave};
 use crate::pane::PaneStore;
 use crate::revision::Revisions;
 use crate::signal::Signals;
+use crate::study::{Learnt, Study};
 use crate::watermark::Watermarks;
 
 /// All but the panes, which follow as they are.
@@ -31,6 +32,7 @@ struct ToSave<'e> {
     signals: &'e Signals,
     buses: &'e Buses,
     newest_of_all_ms: Option<i64>,
+    learnt: Option<&'e Learnt>,
     tracks: TracksToSave<'e>,
 }
 
@@ -45,6 +47,7 @@ struct Saved {
     signals: Signals,
     buses: Buses,
     newest_of_all_ms: Option<i64>,
+    learnt: Option<Learnt>,
     tracks: SavedTracks,
 }
 
@@ -100,7 +103,8 @@ impl Identity {
 /// Everything that decides what a cell becomes; a field that is added has to be named here.
 fn settings(config: &EngineConfig) -> String {
     // Cells do not depend on threads.
-    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule, threads: _ } = config;
+    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule, study, threads: _ } =
+        config;
     let MatchConfig {
         radius_m,
         sigma_m,
@@ -120,10 +124,11 @@ fn settings(config: &EngineConfig) -> String {
          gap {gap_ms_max} ms, speed {speed_mps_max} m/s, heading from {heading_mps_min} m/s, \
          parked {parked_ms} and {parked_off_ms} ms, forget {forget_after_ms} ms, edges trusted {trust_edge}, \
          hexagons {}, keep {keep_ms:?} ms, lateness {lateness_ms:?} ms, fold {fold}, UTC offset {utc_offset_s} s, \
-         detectors of signals {:016x}, bus headways {:016x}",
+         detectors of signals {:016x}, bus headways {:016x}, corridors and zones {:016x}",
         hexagons.is_some(),
         digest(wiring),
-        digest(schedule)
+        digest(schedule),
+        digest(&study.as_ref().map(|study| format!("{study:?}")))
     )
 }
 
@@ -149,6 +154,7 @@ impl Engine {
             signals: &self.signals,
             buses: &self.buses,
             newest_of_all_ms: self.newest_of_all_ms,
+            learnt: self.study.as_ref().map(Study::learnt),
             tracks: self.matcher.to_save(),
         };
         // The length of the state, the state, the panes.
@@ -179,6 +185,9 @@ impl Engine {
         (engine.signals, engine.buses) = (state.signals, state.buses);
         (engine.oldest_ms, engine.newest_of_all_ms) = (state.oldest_ms, state.newest_of_all_ms);
         engine.counts = state.counts;
+        if let (Some(config), Some(learnt)) = (engine.config.study.clone(), state.learnt) {
+            engine.study = Some(Study::resumed(Arc::clone(&engine.network), config, learnt));
+        }
         Ok(engine)
     }
 }

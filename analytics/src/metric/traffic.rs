@@ -3,15 +3,20 @@
 //! Upstream: cells of a window and the network's attributes. Downstream: [`crate::snapshot`].
 //!
 //! All of it follows from the sums d (metres driven) and t (seconds spent) of Edie's definitions over an area
-//! A = length × duration: flow q = d / A, density k = t / A, space-mean speed v = d / t (Edie 1963). They are of
-//! the vehicles that report; nothing is scaled up. Delay is max(0, t − d / free-flow speed) **per segment and
+//! A = length × duration: flow q = d / A, density k = t / A, space-mean speed v = d / t (Edie 1963). Flow, density and
+//! delay are those of the vehicles that report over the probe share, which is 1 unless somebody says or counts
+//! another ([`super::probe_share`]). Delay is max(0, t − d / free-flow speed) **per segment and
 //! clock minute**, then summed: a fast minute does not pay for a slow one. The pane store adds the panes up and
 //! clips; polars computes everything that follows from these sums.
 
 use polars::prelude::*;
-use roads::{Network, SegmentIndex};
+use roads::{FreeFlowBasis, Network, Segment, SegmentIndex};
 
+use super::area::{AreaMetrics, AreaQuery, Held};
+use super::probe_share::ProbeShare;
 use super::window::{Span, Window};
+use crate::area::Areas;
+use crate::free_flow::FreeFlow;
 use crate::pane::{PaneStore, Percentiles, Totals};
 
 /// Metrics of the segments on which time was spent, in order of segment; all columns have the same length.
@@ -24,9 +29,9 @@ pub struct SegmentMetrics {
     pub speed_ratio: Vec<f64>,
     /// Vehicle-hours lost in an hour against free flow.
     pub delay_veh_h_per_h: Vec<f64>,
-    /// Vehicles an hour, of those that report.
+    /// Vehicles an hour.
     pub flow_veh_per_h: Vec<f64>,
-    /// Vehicles a kilometre, of those that report.
+    /// Vehicles a kilometre.
     pub density_veh_per_km: Vec<f64>,
     /// Position reports counted.
     pub events: Vec<i64>,
@@ -34,7 +39,16 @@ pub struct SegmentMetrics {
     pub vehicles: Vec<u64>,
     /// 15th, 50th and 85th percentile of speed by metres driven, m/s; `None` in the window of a minute.
     pub percentiles_mps: Vec<Option<Percentiles>>,
+    /// Standard error of the speed, m/s: half of p85 − p15 is 1.036 standard deviations of a normal spread, over the root of
+    /// the vehicles. `None` without percentiles or with a single vehicle.
+    pub stderr_mps: Vec<Option<f64>>,
+    /// Free-flow speed that ratio and delay are held against, m/s, and what it rests on.
+    pub free_mps: Vec<f64>,
+    pub free_basis: Vec<FreeFlowBasis>,
 }
+
+/// Standard deviations between the median and the 85th percentile of a normal distribution.
+const DEVIATIONS_TO_P85: f64 = 1.036;
 
 /// The city's figures, from the sums over all segments, never from averages of averages.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,7 +69,10 @@ pub struct CityMetrics {
 pub struct TrafficQuery {
     length_m: Vec<f64>,
     free_mps: Vec<f64>,
+    basis: Vec<FreeFlowBasis>,
     total_length_m: f64,
+    share: ProbeShare,
+    areas: Option<AreaQuery>,
 }
 
 /// Metrics of one window.
@@ -63,6 +80,10 @@ pub struct TrafficQuery {
 pub struct WindowMetrics {
     pub segments: SegmentMetrics,
     pub city: CityMetrics,
+    /// In order of [`Areas::all`]; empty where no areas are watched.
+    pub areas: Vec<AreaMetrics>,
+    /// What the metrics were computed from.
+    pub totals: Totals,
 }
 
 impl TrafficQuery {
@@ -71,7 +92,23 @@ impl TrafficQuery {
         let segments = network.segments();
         let length_m: Vec<f64> = segments.iter().map(|s| s.length_m).collect();
         let free_mps = segments.iter().map(|s| f64::from(s.free_flow_mps())).collect();
-        Self { total_length_m: length_m.iter().sum(), length_m, free_mps }
+        let basis = segments.iter().map(Segment::free_flow_basis).collect();
+        let total_length_m = length_m.iter().sum();
+        Self { total_length_m, length_m, free_mps, basis, share: ProbeShare::UNSCALED, areas: None }
+    }
+
+    /// The same with figures of corridors, zones and the city.
+    #[must_use]
+    pub fn over(self, areas: &Areas) -> Self {
+        let query = AreaQuery::new(areas, self.length_m.clone());
+        Self { areas: Some(query), ..self }
+    }
+
+    /// From now on everything is held against this free flow and scaled by this share.
+    pub fn hold_against(&mut self, free: &FreeFlow, share: ProbeShare) {
+        self.free_mps.copy_from_slice(free.mps());
+        self.basis.copy_from_slice(free.basis());
+        self.share = share;
     }
 
     /// Computes every metric of one window; `span` is where it lies.
@@ -79,34 +116,45 @@ impl TrafficQuery {
     /// # Errors
     /// Whatever polars says of the query, which would be a mistake of ours.
     pub fn run(&self, store: &PaneStore, window: Window, span: Span) -> PolarsResult<WindowMetrics> {
-        let mut totals = store.totals(span, &self.free_mps);
-        let vehicles = std::mem::take(&mut totals.vehicles);
-        let everywhere = totals.vehicles_everywhere;
-        let segments = self.segment_table(totals, span)?;
+        let totals = store.totals(span, &self.free_mps);
+        let segments = self.segment_table(&totals, span)?;
         let city = self.city_table(&segments, span)?;
-        let segment: Vec<_> = segments.column("segment")?.u32()?.into_no_null_iter().map(SegmentIndex).collect();
+        let segment: Vec<_> = totals.segment.iter().copied().map(SegmentIndex).collect();
+        let percentiles_mps: Vec<_> = segment.iter().map(|&s| store.percentiles(window, s)).collect();
+        let stderr_mps = standard_errors(&percentiles_mps, &totals.vehicles);
+        let areas = match &self.areas {
+            Some(query) => {
+                let Self { free_mps, basis, share, .. } = self;
+                query.run(&totals, &Held { free_mps, basis, stderr_mps: &stderr_mps, share: *share }, span)?
+            }
+            None => Vec::new(),
+        };
         let metrics = SegmentMetrics {
-            percentiles_mps: segment.iter().map(|&s| store.percentiles(window, s)).collect(),
+            percentiles_mps,
+            stderr_mps,
             speed_mps: floats(&segments, "speed_mps")?,
             speed_ratio: floats(&segments, "speed_ratio")?,
             delay_veh_h_per_h: floats(&segments, "delay_veh_h_per_h")?,
             flow_veh_per_h: floats(&segments, "flow_veh_per_h")?,
             density_veh_per_km: floats(&segments, "density_veh_per_km")?,
-            events: segments.column("events")?.i64()?.into_no_null_iter().collect(),
+            events: totals.events.clone(),
+            free_mps: segment.iter().map(|s| self.free_mps[s.at()]).collect(),
+            free_basis: segment.iter().map(|s| self.basis[s.at()]).collect(),
+            vehicles: totals.vehicles.clone(),
             segment,
-            vehicles,
         };
-        Ok(WindowMetrics { segments: metrics, city: CityMetrics { vehicles: everywhere, ..city } })
+        let city = CityMetrics { vehicles: totals.vehicles_everywhere, ..city };
+        Ok(WindowMetrics { segments: metrics, city, areas, totals })
     }
 
     /// One row a segment: sums, then what follows from them. The rows stay in order of segment.
-    fn segment_table(&self, totals: Totals, span: Span) -> PolarsResult<DataFrame> {
-        let area_s = lit(span.seconds());
+    fn segment_table(&self, totals: &Totals, span: Span) -> PolarsResult<DataFrame> {
+        let area_s = lit(span.seconds() * self.share.value);
         let length_m: Vec<f64> = totals.segment.iter().map(|&s| self.length_m[s as usize]).collect();
         let free_mps: Vec<f64> = totals.segment.iter().map(|&s| self.free_mps[s as usize]).collect();
         df!(
-            "segment" => totals.segment, "distance_m" => totals.distance_m, "time_s" => totals.time_s,
-            "events" => totals.events, "delay_s" => totals.delay_s, "length_m" => length_m, "free_mps" => free_mps,
+            "segment" => &totals.segment, "distance_m" => &totals.distance_m, "time_s" => &totals.time_s,
+            "events" => &totals.events, "delay_s" => &totals.delay_s, "length_m" => length_m, "free_mps" => free_mps,
         )?
         .lazy()
         .with_columns([(col("distance_m") / col("free_mps")).alias("free_s")])
@@ -130,7 +178,7 @@ impl TrafficQuery {
         Ok(CityMetrics {
             speed_mps: seen.then(|| distance_m / time_s),
             travel_time_index: (free_s > 0.0).then(|| time_s / free_s),
-            delay_veh_h_per_h: if seen { Some(sum("delay_s")? / span.seconds()) } else { None },
+            delay_veh_h_per_h: if seen { Some(sum("delay_s")? / span.seconds() / self.share.value) } else { None },
             vehicles: 0,
             events: sums.column("events")?.i64()?.get(0).unwrap_or(0),
             observed_length_share: sum("length_m")? / self.total_length_m,
@@ -140,4 +188,12 @@ impl TrafficQuery {
 
 fn floats(table: &DataFrame, name: &str) -> PolarsResult<Vec<f64>> {
     Ok(table.column(name)?.f64()?.into_no_null_iter().collect())
+}
+
+fn standard_errors(percentiles_mps: &[Option<Percentiles>], vehicles: &[u64]) -> Vec<Option<f64>> {
+    let of = |(spread, &n): (&Option<Percentiles>, &u64)| {
+        let [p15, _, p85] = (*spread)?;
+        (n >= 2).then(|| (p85 - p15) / 2.0 / DEVIATIONS_TO_P85 / (n as f64).sqrt())
+    };
+    percentiles_mps.iter().zip(vehicles).map(of).collect()
 }

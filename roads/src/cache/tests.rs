@@ -46,7 +46,7 @@ fn errors_are_sentences() {
     assert!(sentence(b"hello, this is a letter").ends_with("city.roads is not a network file"));
     let mut later = header(0, &[]).to_vec();
     later[8] = 99;
-    assert!(sentence(&later).ends_with("(format 99, this is 3): import the network again"));
+    assert!(sentence(&later).ends_with("(format 99, this is 4): import the network again"));
     assert!(sentence(&header(1, &[2, 3])).ends_with("city.roads is damaged: import the network again"));
     let missing = load("no/such/file").unwrap_err();
     assert!(missing.to_string().starts_with("no/such/file cannot be read: "));

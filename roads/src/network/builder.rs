@@ -133,6 +133,7 @@ impl NetworkBuilder {
             to: new.to,
             length_m,
             speed_limit_mps: new.speed_limit_mps,
+            is_limit_assumed: false,
             lanes: new.lanes,
             structure: Structure::default(),
             points: first..self.stored.points.len() as u32,
@@ -145,6 +146,13 @@ impl NetworkBuilder {
             self.stored.along_m.clear();
         }
         at
+    }
+
+    /// Says that the limit of a segment is not posted but follows from its class.
+    pub fn limit_is_assumed(&mut self, at: SegmentIndex) {
+        if let Some(segment) = self.stored.segments.get_mut(at.at()) {
+            segment.is_limit_assumed = true;
+        }
     }
 
     /// Says what a segment is built as; without it, on the ground and nothing special.

@@ -156,7 +156,10 @@ impl Maker {
         });
         self.builder.structure(at, street.structure);
         self.restrictions.made(stretch.way.id, at);
-        self.by_law += u64::from(direction.posted_kmh.is_none());
+        if direction.posted_kmh.is_none() {
+            self.builder.limit_is_assumed(at);
+            self.by_law += 1;
+        }
     }
 
     fn junction(&mut self, node: u32) -> NodeIndex {
