@@ -3,7 +3,9 @@
 //! Upstream: [`crate::follow`] (live), the command line (`analyze`). Downstream: [`crate::metric`],
 //! [`crate::output`]. Event time only; there is no clock here.
 
+mod count;
 pub mod saved;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -12,22 +14,24 @@ use std::sync::Arc;
 
 use events::LonLat;
 use ingest::batch::{Batch, Positions};
-use roads::{Network, SegmentId, SegmentIndex};
+use roads::Network;
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::{Buses, Schedule};
-use crate::cell::{PANE_MS, pane_start};
-use crate::detector::{Detectors, Reading, Site, Taken};
+use crate::cell::pane_start;
+use crate::detector::{Detectors, Reading, Taken};
 use crate::fate::{ByFate, SourceClass};
 use crate::matching::shards::{Outcome, Shards, Turn};
-use crate::matching::{Change, MatchConfig, MatchCounts};
+use crate::matching::{MatchConfig, MatchCounts};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 use crate::revision::{CORRECTABLE_MS, PaneState, Revisions};
 use crate::signal::{CYCLES_KEPT_LIVE, Signals, Wiring};
 use crate::study::{Study, StudyConfig};
 use crate::watermark::{Arrival, Watermarks};
+use count::{Moment, Panes};
+use site::{segment_of_loop, site_of};
 
 /// How far behind the watermark of its class a position may be and still count, milliseconds, unless another bound is
 /// set.
@@ -35,10 +39,6 @@ pub const LATENESS_MS: i64 = 120_000;
 
 /// The longest live window, milliseconds; it begins at a clock minute, so it can be a minute longer than its name.
 pub const WINDOW_MS_MAX: i64 = 61 * 60_000;
-
-/// Panes stay panes for so long behind the newest event; then they fold into minutes. Longer than the longest
-/// window that slides by pane.
-const FOLD_AFTER_MS: i64 = 6 * 60_000;
 
 /// A detector that was silent for so long is forgotten with its faults and its vehicle length, milliseconds.
 const DETECTORS_KEPT_MS: i64 = 14 * 86_400_000;
@@ -48,12 +48,6 @@ const SIGNALS_KEPT_MS: i64 = 86_400_000;
 
 /// A bus that was silent, and a passage that is past, for so long is forgotten, milliseconds.
 const BUSES_KEPT_MS: i64 = 6 * 3_600_000;
-
-/// How far from its street a detector may be drawn, metres.
-const DETECTOR_RADIUS_M: f64 = 30.0;
-
-/// Free-flow speed over a detector that lies on no street of the network, m/s: 60 mph, the constant of PeMS.
-const FREE_FLOW_DEFAULT_MPS: f64 = 26.8;
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -448,67 +442,6 @@ impl Engine {
     }
 }
 
-/// Where event time was before a batch, and where it is after it; known before its positions are matched.
-struct Moment {
-    /// Panes that end at or before this were final, or closed, when the batch came.
-    final_ms: i64,
-    closed_ms: i64,
-    /// The newest position and the watermark of positions after the batch.
-    newest_ms: Option<i64>,
-    watermark_ms: Option<i64>,
-}
-
-/// Puts what the matchers tell into the panes that are open.
-struct Panes<'e> {
-    store: &'e mut PaneStore,
-    counts: &'e mut EngineCounts,
-    revisions: &'e mut Revisions,
-    study: Option<&'e mut Study>,
-    /// Kept for its memory.
-    open: Vec<Change>,
-    keep_ms: Option<i64>,
-    fold: bool,
-}
-
-impl Panes<'_> {
-    fn change(&mut self, changes: &[Change], moment: &Moment) {
-        let is_open = |change: &Change| change.signed().0.pane_ms + PANE_MS > moment.closed_ms;
-        let open = if changes.iter().all(is_open) {
-            changes
-        } else {
-            self.open.clear();
-            self.open.extend(changes.iter().filter(|change| is_open(change)).copied());
-            self.counts.beyond_correction += (changes.len() - self.open.len()) as u64;
-            &self.open[..]
-        };
-        for change in open {
-            let (c, sign) = change.signed();
-            self.revisions.note(c, sign > 0, moment.final_ms);
-        }
-        // Nothing open is forgotten: panes are kept for longer than they can be corrected.
-        self.counts.beyond_correction += self.store.apply(open);
-    }
-
-    /// Moves the windows on and lets go of panes that nothing can ask for any more.
-    fn done(&mut self, moment: &Moment) {
-        self.revisions.end_block();
-        let Some(newest_ms) = moment.newest_ms else { return };
-        // Before panes fold: it looks at single ones.
-        if let Some(study) = self.study.as_mut().filter(|study| study.is_due(newest_ms)) {
-            study.advance(self.store, newest_ms);
-        }
-        self.store.slide_to(newest_ms);
-        let Some((keep_ms, watermark_ms)) = self.keep_ms.zip(moment.watermark_ms) else { return };
-        if self.fold {
-            self.store.fold_before(newest_ms - FOLD_AFTER_MS);
-        }
-        let limit_ms = pane_start(watermark_ms - keep_ms);
-        if self.store.forget_before(limit_ms) {
-            self.revisions.forget_before(limit_ms);
-        }
-    }
-}
-
 /// A matcher for every processor, at most 16: each has its own memory of routes.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get().min(16))
@@ -524,31 +457,4 @@ fn number(source: &impl Hash) -> u64 {
     let mut hasher = FxHasher::default();
     source.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Where a detector stands: the street nearest to it gives its free-flow speed. Which direction of a street it measures
-/// cannot be told from its place, so its segment is known only where nothing else is near, or where its name ends in
-/// `-` and the id of a segment that is.
-fn site_of(network: &Network, source: &str, at: Option<LonLat>) -> Site {
-    let mut near = Vec::new();
-    if let Some(at) = at {
-        network.nearest(at, DETECTOR_RADIUS_M, &mut near);
-    }
-    let free_mps = |segment| f64::from(network.segment(segment).free_flow_mps());
-    let named = source.rsplit_once('-').and_then(|(_, id)| network.by_id(id.parse().ok()?));
-    let named = named.filter(|segment| near.iter().any(|street| street.segment == *segment));
-    let segment = match (named, &near[..]) {
-        (Some(segment), _) => Some(segment),
-        (None, [only]) => Some(only.segment),
-        (None, _) => None,
-    };
-    let nearest = segment.or(near.first().map(|street| street.segment));
-    Site { free_mps: nearest.map_or(FREE_FLOW_DEFAULT_MPS, free_mps), segment }
-}
-
-/// The segment of a loop whose name ends with the segment's id after a hyphen, as those of the simulator do. A place
-/// alone does not say which direction of a street a loop counts.
-fn segment_of_loop(network: &Network, source: &str) -> Option<SegmentIndex> {
-    let (_, id) = source.rsplit_once('-')?;
-    network.by_id(id.parse::<SegmentId>().ok()?)
 }
