@@ -112,3 +112,16 @@ fn what_is_usual_here_is_learnt() {
         }
     }
 }
+
+#[test]
+fn a_long_queue_from_the_stop_line_is_no_incident() {
+    let mut run = Run::new();
+    run.learn();
+    let length_m = run.network.segment(run.at).length_m;
+    // Twelve panes of red: whoever comes drives up to the one before.
+    for i in 0..12 {
+        let drives_m = length_m - 9.0 * f64::from(i / 2);
+        let (d, t) = if i % 2 == 0 { (drives_m, 10.0 + 5.0 * f64::from(i)) } else { (0.0, 10.0 + 5.0 * f64::from(i)) };
+        assert!(!run.pane(d, t)[0], "pane {i}");
+    }
+}
