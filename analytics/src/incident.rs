@@ -23,7 +23,7 @@ use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
 /// Ended alarms that are remembered; beyond it the oldest goes.
-pub const ENDED_MAX: usize = 500;
+pub const ENDED_MAX: usize = 2_000;
 
 /// Alarms that can stand at once; further ones are counted and left out.
 pub const OPEN_MAX: usize = 5_000;

@@ -6,11 +6,14 @@
 //! long. From the sums of a segment: it **holds** while the vehicles on it (time spent over ten seconds) do not become fewer by
 //! [`LEFT_S`], and nothing moves on it without vehicles becoming more (who moves where nobody arrives has somewhere to go).
 //! It is **suspect** while it holds, at least [`VEHICLES_MIN`] vehicles are on it, the last minute's speed is below
-//! [`SLOW_MPS`], what was driven since it began to hold is explained by those that arrived, and the segments ahead
-//! have room: a queue that reaches back from ahead is not an incident here. An alarm is raised when it is suspect and has held
-//! for [`HOLD_PANES_MIN`] panes and for [`LEARNT_FACTOR`] times the longest that it ever held while suspect. Signals,
-//! crossings and bus stops teach their segment what is usual; what is held during an alarm teaches nothing, and what was
-//! learnt fades by 2 % a day.
+//! [`SLOW_MPS`], the segments ahead have room (a queue that reaches back from ahead is not an incident here), and those that
+//! arrived since stand too early: at a red light the n-th of them drives the segment's length less n vehicles of
+//! [`QUEUED_M`] on its lane, before a closure it drives less; together at least [`MISSING_SHARE`] of the length each. Vehicles
+//! that get on while others arrive drive more than that, so they hide nothing. An alarm is raised when it is suspect, has
+//! held for [`HOLD_PANES`] panes less [`PANES_PER_ARRIVAL`] for every arrival after the first, and for [`LEARNT_FACTOR`]
+//! times the longest that it ever held while suspect. Trips that begin on a segment teach it what is usual there; what is
+//! held during an alarm teaches nothing, and what was learnt fades by 2 % a day. A closure close to the end of a segment
+//! looks like a red light, and is not seen. The thresholds were chosen on 60 simulated closures (`docs/accuracy-incidents.md`).
 //!
 //! **`probe-speed-drop`.** The plain rule, for comparison: the speed of two minutes lies three standard deviations below its mean
 //! at this time of day (eight parts of three hours) and below a quarter of it, for a minute. A standard normal deviate as
@@ -43,18 +46,26 @@ const VEHICLES_MIN: f32 = 1.9;
 /// Speed of the last minute below which a segment can be blocked, m/s: walking pace.
 const SLOW_MPS: f32 = 1.5;
 
-/// Metres that an arrival may drive before it stands, as a share of the segment's length.
-const ARRIVAL_SHARE: f32 = 0.8;
+/// Road that a queued vehicle takes: a car is 7.5 m with its gap, some are longer.
+const QUEUED_M: f32 = 9.0;
+
+/// Share of the segment's length that an arrival must be short of the end of the queue from the stop line.
+const MISSING_SHARE: f32 = 0.4;
+
+/// Arrivals from which that is judged, less a tenth as above.
+const ARRIVALS_MIN: f32 = 0.9;
 
 /// Share of a segment ahead that may be covered by vehicles of 7.5 m for it to have room.
 const ROOM_SHARE: f32 = 0.6;
 const VEHICLE_M: f32 = 7.5;
 
-/// Panes that a segment must hold at least: longer than any red light should be.
-const HOLD_PANES_MIN: u16 = 8;
+/// Panes that a segment must hold with one arrival, by how many fewer with each further one, and at least.
+const HOLD_PANES: f32 = 10.0;
+const PANES_PER_ARRIVAL: f32 = 1.5;
+const HOLD_PANES_MIN: f32 = 5.0;
 
 /// By how much a hold must exceed the longest one that was learnt.
-const LEARNT_FACTOR: f32 = 1.6;
+const LEARNT_FACTOR: f32 = 1.7;
 
 /// What is left of the longest hold after each day.
 const FADE_A_DAY: f32 = 0.98;
@@ -146,9 +157,10 @@ impl Probes {
                 continue;
             }
             let segment = SegmentIndex(at as u32);
-            let length_m = network.segment(segment).length_m as f32;
+            let meta = network.segment(segment);
+            let lanes = f32::from(meta.lanes.max(1));
             let has_room = || network.successors(segment).iter().all(|to| self.has_room(network, *to));
-            let is_suspect = self.streets[at].is_suspect(length_m) && has_room();
+            let is_suspect = self.streets[at].is_suspect(meta.length_m as f32, lanes) && has_room();
             let street = &mut self.streets[at];
             street.block(is_suspect, may_raise);
             street.drop(part, may_raise, at_minute);
@@ -209,13 +221,21 @@ impl Street {
         self.is_blocked || self.is_dropped
     }
 
-    fn is_suspect(&self, length_m: f32) -> bool {
-        let now_s = self.time_s[PANES - 1];
-        let arrived = (now_s - self.first_s) / 10.0 + 1.0;
+    /// Vehicles more than at the begin of the hold.
+    fn arrivals(&self) -> f32 {
+        (self.time_s[PANES - 1] - self.first_s) / 10.0
+    }
+
+    fn is_suspect(&self, length_m: f32, lanes: f32) -> bool {
+        let (before, now) = (self.first_s / 10.0, self.time_s[PANES - 1] / 10.0);
+        let arrivals = self.arrivals();
+        // The integral of (length − vehicles on a lane × their road) over the arrivals.
+        let expected_m = arrivals * length_m - QUEUED_M / 2.0 * (now * now - before * before) / lanes;
         self.hold > 0
-            && now_s >= VEHICLES_MIN * 10.0
+            && now >= VEHICLES_MIN
             && self.speed_mps(MINUTE_PANES).is_some_and(|v| v < SLOW_MPS)
-            && self.driven_m <= ARRIVAL_SHARE * arrived * length_m + 2.0 * CREEP_M
+            && arrivals >= ARRIVALS_MIN
+            && expected_m - self.driven_m >= MISSING_SHARE * arrivals * length_m
     }
 
     fn block(&mut self, is_suspect: bool, may_raise: bool) {
@@ -227,8 +247,9 @@ impl Street {
             (self.suspect, self.is_blocked) = (0, false);
         } else if is_suspect {
             self.suspect = self.hold;
-            let is_long = self.hold >= HOLD_PANES_MIN && f32::from(self.hold) > LEARNT_FACTOR * self.learnt;
-            self.is_blocked |= may_raise && is_long;
+            let hold = f32::from(self.hold);
+            let needed = (HOLD_PANES - PANES_PER_ARRIVAL * (self.arrivals() - 1.0)).max(HOLD_PANES_MIN);
+            self.is_blocked |= may_raise && hold >= needed && hold > LEARNT_FACTOR * self.learnt;
         }
     }
 

@@ -29,7 +29,7 @@ fn closed(network: &Network) -> SegmentIndex {
 /// The truth of a run with a closure, through panes and study; at the end what was learnt.
 fn live(network: &Arc<Network>, seed: u64) -> Learnt {
     let segment = closed(network);
-    let from_m = network.segment(segment).length_m as f32 * 0.6;
+    let from_m = network.segment(segment).length_m as f32 * 0.4;
     let lane = |lane| Incident {
         id: format!("lane {lane}"),
         begin_s: CLOSED_FROM_S,
