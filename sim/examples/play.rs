@@ -13,7 +13,7 @@ use std::sync::Arc;
 use events::TimeMs;
 use roads::{ImportOptions, Network, import_with};
 use sim::scene::{Scene, SceneNetwork};
-use sim::{Scenario, World};
+use sim::{Move, Scenario, World};
 
 /// Sums on one segment.
 #[derive(Clone, Copy, Default)]
@@ -21,6 +21,19 @@ struct Sums {
     mm: i64,
     ms: i64,
     left: u64,
+}
+
+impl Sums {
+    /// Takes in a move, without what of it lies in the junction beyond the segment: SUMO counts that apart.
+    fn add(&mut self, one: &Move, length_m: f64) {
+        let end_mm = (length_m * 1_000.0).round() as i64;
+        let (way_mm, time_ms) = (one.to_mm - one.from_mm, one.end_ms - one.begin_ms);
+        let before_mm = one.to_mm.min(end_mm) - one.from_mm.min(end_mm);
+        self.mm += before_mm;
+        self.ms += if way_mm > 0 { time_ms * before_mm / way_mm } else { time_ms * i64::from(one.to_mm <= end_mm) };
+        // Who goes on within the second has left.
+        self.left += u64::from(!one.last);
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,11 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let step = world.step();
         let measured = (!rest.is_empty()).then(|| step.moves());
         for one in measured.into_iter().flatten() {
-            let sum = &mut sums[one.segment.at()];
-            sum.mm += one.to_mm - one.from_mm;
-            sum.ms += one.end_ms - one.begin_ms;
-            // Who goes on within the second has left; so has nobody who is still here.
-            sum.left += u64::from(!one.last);
+            sums[one.segment.at()].add(&one, network.segment(one.segment).length_m);
+        }
+        for (segment, _) in step.arrivals().filter(|_| !rest.is_empty()) {
+            sums[segment.at()].left += 1;
         }
         updates += world.vehicles_on_road() as u64;
     }

@@ -241,6 +241,7 @@ impl Part {
         self.pieces.push(piece.on(info, (car.pos_mm - way, to), (0, 1_000), true));
         self.arrived += 1;
         self.ended.push(car.who.slot);
+        self.ends.push((info.segment, vehicle));
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Forced, Move};
 use crate::cars::{Car, Cars};
 use crate::map::{Link, Map, NONE, UNSIGNALLED};
-use crate::vehicle::Driver;
+use crate::vehicle::{Driver, VehicleId};
 
 /// The last vehicle of a lane, as everybody sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +205,9 @@ pub(crate) struct Part {
     pub(crate) forced: Vec<Forced>,
     #[serde(skip)]
     pub(crate) outbox: Vec<Vec<Arrival>>,
+    /// Trips that ended: where, and whose.
+    #[serde(skip)]
+    pub(crate) ends: Vec<(SegmentIndex, VehicleId)>,
     /// Places of trips that ended.
     #[serde(skip)]
     pub(crate) ended: Vec<u32>,
@@ -270,6 +273,7 @@ impl Part {
         self.pieces.clear();
         self.forced.clear();
         self.ended.clear();
+        self.ends.clear();
         self.stuck.clear();
         self.arrived = 0;
         self.outbox.iter_mut().for_each(Vec::clear);

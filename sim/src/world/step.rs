@@ -128,6 +128,11 @@ impl<'a> Step<'a> {
         world.parts.iter().flat_map(|part| part.pieces.iter().copied()).chain(stayed)
     }
 
+    /// Trips that ended in this second: where, and whose.
+    pub fn arrivals(&self) -> impl Iterator<Item = (SegmentIndex, VehicleId)> + use<'a> {
+        self.world.parts.iter().flat_map(|part| part.ends.iter().copied())
+    }
+
     /// Who was made to do something in a gridlock.
     pub fn forced(&self) -> impl Iterator<Item = Forced> + use<'a> {
         self.world.parts.iter().flat_map(|part| part.forced.iter().copied())
