@@ -82,7 +82,7 @@ pub struct World {
     /// By lane, and by entry.
     tails: Vec<Tail>,
     coming: Vec<Coming>,
-    /// By junction.
+    /// By node.
     blocked: Vec<bool>,
     /// Post between parts, by sender and receiver.
     mail: Vec<Vec<Vec<Arrival>>>,
@@ -119,7 +119,7 @@ impl World {
             demand,
             tails: vec![Tail::NOBODY; map.lanes.len()],
             coming: vec![Coming::NOBODY; entries],
-            blocked: vec![false; map.junctions.len()],
+            blocked: vec![false; network.nodes().len()],
             mail,
             parts,
             trips: Vec::new(),

@@ -19,10 +19,11 @@
 
 use roads::LinkState;
 
-use super::part::{Coming, Context, Inbound, Part, Tail, last_on};
+use super::arrive::next_link;
+use super::part::{Coming, Context, Inbound, LaneState, Part, Tail, last_on};
 use super::{Forced, ForcedKind, RELEASE_AFTER_S, REROUTE_AFTER_S};
 use crate::cars::{RELEASED, STOPS};
-use crate::map::{Link, NONE};
+use crate::map::{Lane, Link, NONE};
 use crate::vehicle::{Driver, VehicleId};
 
 /// Gap in time that is wanted before those who go first, seconds (HCM 2010, exhibit 19-10: critical headways of two-way
@@ -34,6 +35,9 @@ const PATIENCE_S: u16 = 20;
 
 /// Who is told to squeeze keeps this gap, mm.
 pub(crate) const SQUEEZED_GAP_MM: i32 = 1_500;
+
+/// Lines beyond the next for which leave is given at once where there is no room to stand between them.
+const LINES_MAX: u32 = 4;
 
 /// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
 const MOVING_MM_S: i32 = 500;
@@ -47,6 +51,15 @@ pub(crate) struct Request {
     gives_way: bool,
     is_impatient: bool,
     id: u32,
+    /// Is on the way to the lane; its position is below 0 then.
+    is_inbound: bool,
+    pos_mm: i32,
+    speed_mm_s: i32,
+    kind: u8,
+    factor_permille: u16,
+    slot: u32,
+    leg: u16,
+    is_released: bool,
 }
 
 /// Why somebody may not go on yet.
@@ -58,9 +71,9 @@ enum Refusal {
     TooClose,
 }
 
-/// What is going on before one junction.
+/// What is going on before one node.
 #[derive(Clone, Copy, Debug, Default)]
-struct Scene {
+pub(crate) struct Scene {
     /// Ways of those who have been let on; of those among them who move.
     claims: u64,
     moving: u64,
@@ -73,30 +86,35 @@ struct Scene {
 impl Part {
     /// Renews what was granted before one junction, and grants more.
     pub(super) fn let_on(&mut self, at: &Context<'_>, junction: u32, tails: &[Tail]) {
-        let mut scene = Scene::default();
         let mut requests = std::mem::take(&mut self.scratch.requests);
+        let mut scenes = std::mem::take(&mut self.scratch.scenes);
         requests.clear();
-        let (first, end) = at.map.junctions[junction as usize];
-        for lane in first..end {
-            let state = self.lanes[self.local(at.map, lane)];
-            if state.granted > 0 {
-                self.renew(at, lane, &mut scene);
+        scenes.clear();
+        let own = &at.map.junctions[junction as usize];
+        scenes.resize(own.nodes.len(), Scene::default());
+        for lane in own.lanes.clone() {
+            if self.lanes[self.local(at.map, lane)].granted > 0 {
+                self.renew(at, lane, &mut scenes);
             }
-            if state.count > 0 {
-                requests.extend(self.request(at, lane, &mut scene));
-            }
+        }
+        if own.has_inner {
+            own.lanes.clone().for_each(|lane| self.renew_early(at, lane));
+        }
+        for lane in own.lanes.clone() {
+            let scene = &mut scenes[usize::from(at.map.lanes[lane as usize].node)];
+            requests.extend(self.request(at, lane, scene));
         }
         // Those who need not give way first; among the others who has waited longest.
         requests.sort_unstable_by_key(|r| (r.gives_way && !r.is_impatient, !r.is_impatient, r.id));
         for request in &requests {
-            let refusal = self.try_grant(at, junction, request, &mut scene, tails);
-            self.count_waiting(at, request, refusal, &mut scene);
+            let refusal = self.try_grant(at, request, &mut scenes, tails);
+            self.count_waiting(at, request, refusal, &mut scenes[usize::from(at.map.lanes[request.lane as usize].node)]);
         }
-        self.scratch.requests = requests;
+        (self.scratch.requests, self.scratch.scenes) = (requests, scenes);
     }
 
     /// Takes leave back where the signal says so, and notes where those who keep it are.
-    fn renew(&mut self, at: &Context<'_>, lane: u32, scene: &mut Scene) {
+    fn renew(&mut self, at: &Context<'_>, lane: u32, scenes: &mut [Scene]) {
         let l = self.local(at.map, lane);
         let info = &at.map.lanes[lane as usize];
         let base = info.base as usize;
@@ -105,51 +123,87 @@ impl Part {
                 (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
             let link = &at.map.links[who.link as usize];
             let driver = &at.drivers[usize::from(who.kind)];
-            let must_stop = matches!(at.shown(link), LinkState::Red | LinkState::Yellow);
-            if must_stop && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
+            if must_stop(at, link) && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
                 for other in index..usize::from(self.lanes[l].granted) {
                     let who = self.cars.who[base + other];
-                    self.forget(at, &at.map.links[who.link as usize], who.id);
+                    self.revoke(at, &at.map.links[who.link as usize], who.id);
                 }
                 self.lanes[l].granted = index as u16;
+                self.revoke_early(at, lane, 0);
                 return;
             }
+            self.note(at, link, who.id, (pos, speed), scenes);
+        }
+    }
+
+    /// Notes where somebody is who has leave, for every line for which he has it.
+    fn note<'a>(
+        &mut self,
+        at: &Context<'a>,
+        mut link: &'a Link,
+        id: u32,
+        (mut pos, speed): (i32, i32),
+        scenes: &mut [Scene],
+    ) {
+        loop {
+            let from = &at.map.lanes[link.from as usize];
+            let scene = &mut scenes[usize::from(from.node)];
             scene.claims |= link.bit;
             if speed > MOVING_MM_S {
                 scene.moving |= link.bit;
             }
+            pos -= from.length_mm + link.length_mm;
             let entry = self.entry(at, link);
-            let inbound = self.entries[entry].iter_mut().find(|i| i.id == who.id).expect("who was let on is listed");
-            inbound.distance_mm = info.length_mm + link.length_mm - pos;
-            inbound.speed_mm_s = speed;
+            let inbound = self.entries[entry].iter_mut().find(|i| i.id == id).expect("who was let on is listed");
+            (inbound.distance_mm, inbound.speed_mm_s) = (-pos, speed);
+            if !inbound.further {
+                return;
+            }
+            link = &at.map.links[inbound.next as usize];
+        }
+    }
+
+    /// As [`Part::renew`] for those who are still on the way to a lane.
+    fn renew_early(&mut self, at: &Context<'_>, lane: u32) {
+        if self.lanes[self.local(at.map, lane)].early == 0 {
+            return;
+        }
+        let info = &at.map.lanes[lane as usize];
+        let entry = self.entry_of(at, info);
+        let first = self.entries[entry].iter().filter(|inbound| inbound.further).position(|inbound| {
+            let driver = &at.drivers[usize::from(inbound.kind)];
+            must_stop(at, &at.map.links[inbound.next as usize])
+                && driver.brake_mm(inbound.speed_mm_s) <= info.length_mm + inbound.distance_mm
+        });
+        if let Some(first) = first {
+            self.revoke_early(at, lane, first);
         }
     }
 
     /// Whether the first who has not been let on asks for it.
     fn request(&self, at: &Context<'_>, lane: u32, scene: &mut Scene) -> Option<Request> {
+        let info = &at.map.lanes[lane as usize];
         let l = self.local(at.map, lane);
-        let (state, info) = (&self.lanes[l], &at.map.lanes[lane as usize]);
-        if state.granted >= state.count {
+        let state = &self.lanes[l];
+        let mut request = if state.granted < state.count {
+            self.first_on(info, state)?
+        } else if info.is_inner {
+            self.first_inbound(at, lane, info)?
+        } else {
+            return None;
+        };
+        let link = &at.map.links[request.link as usize];
+        if must_stop(at, link) {
             return None;
         }
-        let index = info.base as usize + usize::from(state.granted);
-        let who = &self.cars.who[index];
-        if who.link == NONE || who.flags & STOPS != 0 {
-            return None;
-        }
-        let link = &at.map.links[who.link as usize];
-        let shown = at.shown(link);
-        if matches!(shown, LinkState::Red | LinkState::Yellow) {
-            return None;
-        }
-        let (pos, speed) = (self.cars.pos_mm[index], self.cars.speed_mm_s[index]);
+        let (pos, speed) = (request.pos_mm, request.speed_mm_s);
         let to_line = info.length_mm - pos;
         if state.closed_from_mm < info.length_mm && pos <= state.closed_from_mm {
             return None;
         }
-        let driver = &at.drivers[usize::from(who.kind)];
+        let driver = &at.drivers[usize::from(request.kind)];
         let wanted =
-            (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, who.factor_permille).max(speed));
+            (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, request.factor_permille).max(speed));
         if to_line > driver.reach_mm(wanted) {
             if to_line < GAP_S * speed {
                 scene.near |= link.bit;
@@ -159,27 +213,115 @@ impl Part {
         if !link.is_free {
             scene.near |= link.bit;
         }
-        let gives_way = link.yields != 0 && shown != LinkState::Protected;
-        let is_impatient = state.held_s >= PATIENCE_S && shown == LinkState::Off;
-        Some(Request { lane, link: who.link, gives_way, is_impatient, id: who.id })
+        let shown = at.shown(link);
+        request.gives_way = link.yields != 0 && shown != LinkState::Protected;
+        request.is_impatient = !request.is_inbound && state.held_s >= PATIENCE_S && shown == LinkState::Off;
+        Some(request)
+    }
+
+    /// The first on a lane who has not been let on.
+    fn first_on(&self, info: &Lane, state: &LaneState) -> Option<Request> {
+        let index = info.base as usize + usize::from(state.granted);
+        let who = &self.cars.who[index];
+        (who.link != NONE && who.flags & STOPS == 0).then(|| Request {
+            lane: info.first + u32::from(info.number),
+            link: who.link,
+            gives_way: false,
+            is_impatient: false,
+            id: who.id,
+            is_inbound: false,
+            pos_mm: self.cars.pos_mm[index],
+            speed_mm_s: self.cars.speed_mm_s[index],
+            kind: who.kind,
+            factor_permille: who.factor_permille,
+            slot: who.slot,
+            leg: who.leg,
+            is_released: who.flags & RELEASED != 0,
+        })
+    }
+
+    /// The first on the way to a lane who has not been let beyond its end.
+    fn first_inbound(&self, at: &Context<'_>, lane: u32, info: &Lane) -> Option<Request> {
+        let inbound = self.entries[self.entry_of(at, info)].iter().find(|inbound| !inbound.further)?;
+        (inbound.next != NONE).then(|| Request {
+            lane,
+            link: inbound.next,
+            gives_way: false,
+            is_impatient: false,
+            id: inbound.id,
+            is_inbound: true,
+            pos_mm: -inbound.distance_mm,
+            speed_mm_s: inbound.speed_mm_s,
+            kind: inbound.kind,
+            factor_permille: inbound.factor_permille,
+            slot: inbound.slot,
+            leg: inbound.leg,
+            is_released: false,
+        })
     }
 
     fn try_grant(
         &mut self,
         at: &Context<'_>,
-        junction: u32,
         request: &Request,
-        scene: &mut Scene,
+        scenes: &mut [Scene],
         tails: &[Tail],
     ) -> Result<(), Refusal> {
+        let with_next = self.judge(at, request, scenes, tails, LINES_MAX)?;
         let link = &at.map.links[request.link as usize];
-        let l = self.local(at.map, request.lane);
         let info = &at.map.lanes[request.lane as usize];
-        let index = info.base as usize + usize::from(self.lanes[l].granted);
-        let who = self.cars.who[index];
-        let driver = &at.drivers[usize::from(who.kind)];
-        let is_released = who.flags & RELEASED != 0;
-        if at.blocked[junction as usize] {
+        let entry = self.entry(at, link);
+        let l = self.local(at.map, request.lane);
+        if request.is_inbound {
+            let list = self.entry_of(at, info);
+            let inbound = self.entries[list].iter_mut().find(|inbound| inbound.id == request.id);
+            inbound.expect("who asks on the way to a lane is listed there").further = true;
+            self.lanes[l].early += 1;
+        } else {
+            self.lanes[l].granted += 1;
+        }
+        self.entries[entry].push(Inbound {
+            id: request.id,
+            distance_mm: info.length_mm + link.length_mm - request.pos_mm,
+            speed_mm_s: request.speed_mm_s,
+            kind: request.kind,
+            factor_permille: request.factor_permille,
+            slot: request.slot,
+            leg: request.leg + 1,
+            next: if at.map.lanes[link.to as usize].is_inner {
+                next_link(at, link.to, request.slot, request.leg + 1, request.id)
+            } else {
+                NONE
+            },
+            further: false,
+        });
+        let scene = &mut scenes[usize::from(info.node)];
+        scene.claims |= link.bit;
+        scene.moving |= link.bit;
+        let state = &mut self.lanes[l];
+        state.standing = 0;
+        (state.blocked_s, state.held_s) = (0, 0);
+        if with_next && let Some(next) = self.beyond(at, request, link) {
+            return self.try_grant(at, &next, scenes, tails);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody may go on; `true` if only together with leave for the next line as well.
+    fn judge(
+        &self,
+        at: &Context<'_>,
+        request: &Request,
+        scenes: &[Scene],
+        tails: &[Tail],
+        lines: u32,
+    ) -> Result<bool, Refusal> {
+        let link = &at.map.links[request.link as usize];
+        let info = &at.map.lanes[request.lane as usize];
+        let scene = &scenes[usize::from(info.node)];
+        let driver = &at.drivers[usize::from(request.kind)];
+        let is_released = request.is_released;
+        if at.blocked[at.network.segment(info.segment).to.at()] {
             return Err(Refusal::Closed);
         }
         let claims = if is_released { scene.moving } else { scene.claims };
@@ -191,14 +333,8 @@ impl Part {
             return Err(Refusal::Crossed);
         }
         let entry = self.entry(at, link);
-        let must_clear = link.conflicts != 0 && !is_released;
-        if must_clear
-            && self.room_mm(at, link, entry, tails) < driver.length_mm.min(at.map.lanes[link.to as usize].length_mm)
-        {
-            return Err(Refusal::Full);
-        }
-        let distance_mm = info.length_mm + link.length_mm - self.cars.pos_mm[index];
-        let speed_mm_s = self.cars.speed_mm_s[index];
+        let distance_mm = info.length_mm + link.length_mm - request.pos_mm;
+        let speed_mm_s = request.speed_mm_s;
         if let Some(ahead) = self.ahead_on(link, entry, usize::MAX, tails) {
             let leader = &at.drivers[usize::from(ahead.2)];
             let min_gap = if is_released { SQUEEZED_GAP_MM.min(driver.min_gap_mm) } else { driver.min_gap_mm };
@@ -207,14 +343,48 @@ impl Part {
                 return Err(if ahead.1 == 0 && speed_mm_s == 0 { Refusal::Full } else { Refusal::TooClose });
             }
         }
-        self.entries[entry].push(Inbound { id: who.id, distance_mm, speed_mm_s, kind: who.kind });
-        scene.claims |= link.bit;
-        scene.moving |= link.bit;
-        let state = &mut self.lanes[l];
-        state.granted += 1;
-        state.standing = 0;
-        (state.blocked_s, state.held_s) = (0, 0);
-        Ok(())
+        let must_clear = link.conflicts != 0 && !is_released;
+        if !must_clear || self.room_mm(at, link, entry, tails) >= driver.length_mm {
+            return Ok(false);
+        }
+        // Too short to stand on: it takes leave for the line beyond.
+        let next = self.beyond(at, request, link).ok_or(Refusal::Full)?;
+        if lines == 0 || must_stop(at, &at.map.links[next.link as usize]) {
+            return Err(Refusal::Full);
+        }
+        self.judge(at, &next, scenes, tails, lines - 1).map(|_| true)
+    }
+
+    /// What somebody would ask for next, once he has leave for a link: `None` where others are before him.
+    fn beyond(&self, at: &Context<'_>, request: &Request, link: &Link) -> Option<Request> {
+        let info = &at.map.lanes[link.to as usize];
+        if !info.is_inner {
+            return None;
+        }
+        let state = &self.lanes[self.local(at.map, link.to)];
+        let waits = |inbound: &Inbound| !inbound.further && inbound.id != request.id;
+        if state.granted < state.count || self.entries[self.entry_of(at, info)].iter().any(waits) {
+            return None;
+        }
+        let leg = request.leg + 1;
+        let next = next_link(at, link.to, request.slot, leg, request.id);
+        (next != NONE).then(|| {
+            let beyond = &at.map.links[next as usize];
+            let from = &at.map.lanes[link.from as usize];
+            let gives_way = beyond.yields != 0 && at.shown(beyond) != LinkState::Protected;
+            let pos_mm = request.pos_mm - from.length_mm - link.length_mm;
+            Request {
+                lane: link.to,
+                link: next,
+                gives_way,
+                is_impatient: false,
+                pos_mm,
+                is_inbound: true,
+                leg,
+                is_released: false,
+                ..*request
+            }
+        })
     }
 
     /// Counts for how long the first of a lane has stood, and does what is stated for a gridlock.
@@ -227,7 +397,7 @@ impl Part {
         }
         let state = &mut self.lanes[l];
         let index = info.base as usize + usize::from(state.granted);
-        if state.granted > 0 || self.cars.speed_mm_s[index] > 0 {
+        if request.is_inbound || state.granted > 0 || self.cars.speed_mm_s[index] > 0 {
             return;
         }
         match refusal {
@@ -277,16 +447,55 @@ impl Part {
         (at.map.lanes[link.to as usize].entry - at.map.parts[self.number].entries.start) as usize
     }
 
-    /// Takes one off the list of those who have been let onto a lane.
-    pub(super) fn forget(&mut self, at: &Context<'_>, link: &Link, id: u32) {
+    fn entry_of(&self, at: &Context<'_>, lane: &Lane) -> usize {
+        (lane.entry - at.map.parts[self.number].entries.start) as usize
+    }
+
+    /// Takes one off the list of those who have been let onto a lane; whether he has leave for its end as well.
+    pub(super) fn forget(&mut self, at: &Context<'_>, link: &Link, id: u32) -> bool {
         let entry = self.entry(at, link);
-        self.entries[entry].retain(|inbound| inbound.id != id);
+        let Some(place) = self.entries[entry].iter().position(|inbound| inbound.id == id) else { return false };
+        self.entries[entry].remove(place).further
+    }
+
+    /// Takes leave back, and that for all lines beyond.
+    fn revoke(&mut self, at: &Context<'_>, link: &Link, id: u32) {
+        let entry = self.entry(at, link);
+        let Some(place) = self.entries[entry].iter().position(|inbound| inbound.id == id) else { return };
+        let inbound = self.entries[entry].remove(place);
+        if inbound.further {
+            let l = self.local(at.map, link.to);
+            self.lanes[l].early -= 1;
+            self.revoke(at, &at.map.links[inbound.next as usize], id);
+        }
+    }
+
+    /// Takes leave for the end of a lane back from those on the way to it, but for the first `keep` of them.
+    fn revoke_early(&mut self, at: &Context<'_>, lane: u32, keep: usize) {
+        let l = self.local(at.map, lane);
+        if usize::from(self.lanes[l].early) <= keep {
+            return;
+        }
+        let entry = self.entry_of(at, &at.map.lanes[lane as usize]);
+        let mut seen = 0;
+        for place in 0..self.entries[entry].len() {
+            let Inbound { id, next, further, .. } = self.entries[entry][place];
+            if further {
+                seen += 1;
+                if seen > keep {
+                    self.entries[entry][place].further = false;
+                    self.revoke(at, &at.map.links[next as usize], id);
+                }
+            }
+        }
+        self.lanes[l].early = keep as u16;
     }
 
     /// Tells the other parts who comes next onto each lane that begins at a junction.
     pub(super) fn show_coming(&self, at: &Context<'_>, junction: u32, coming: &mut [Coming]) {
         let own = at.map.parts[self.number].entries.start;
-        for &segment in at.network.outgoing(at.map.node_of[junction as usize]) {
+        let outgoing = at.map.nodes_of(junction).flat_map(|node| at.network.outgoing(at.map.nodes[node]));
+        for &segment in outgoing {
             for lane in at.map.lanes_of(segment) {
                 let entry = (at.map.lanes[lane as usize].entry - own) as usize;
                 coming[entry] = self.entries[entry].first().map_or(Coming::NOBODY, |first| {
@@ -297,6 +506,11 @@ impl Part {
             }
         }
     }
+}
+
+/// Whether a signal holds those who can stop.
+fn must_stop(at: &Context<'_>, link: &Link) -> bool {
+    matches!(at.shown(link), LinkState::Red | LinkState::Yellow)
 }
 
 /// The speed that a driver wants where a limit holds, mm/s.

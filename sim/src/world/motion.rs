@@ -4,7 +4,8 @@
 //! has been let beyond the line also follows whoever was let onto the next lane before him. Upstream: junction.
 //! Downstream: arrive, which takes in who crossed.
 
-use super::Piece;
+use super::{Move, Piece};
+use super::arrive::next_link;
 use super::junction::{SQUEEZED_GAP_MM, wanted_mm_s};
 use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
 use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
@@ -119,28 +120,37 @@ impl Part {
         near
     }
 
-    /// What lies beyond the line counts for whoever has been let on.
+    /// What lies beyond the line counts for whoever has been let on, and beyond every further line as far as he has.
     fn beyond_line(&self, at: &Context<'_>, view: &mut View<'_>, info: &Lane, pos: i32, who: Who, tails: &[Tail]) {
-        let link = &at.map.links[who.link as usize];
         let driver = view.driver;
-        let distance = info.length_mm + link.length_mm - pos;
-        let entry = self.entry(at, link);
-        let index = self.entries[entry].iter().position(|i| i.id == who.id).expect("who was let on is listed");
-        let next = &at.map.lanes[link.to as usize];
-        if let Some((front, speed, kind)) = self.ahead_on(link, entry, index, tails) {
-            view.follow(at, (front + distance + pos, speed, kind), pos, min_gap_mm(driver, who));
-        }
-        let wanted = wanted_mm_s(driver, next.limit_mm_s, who.factor_permille);
-        view.slow_to(distance, wanted);
-        if link.limit_mm_s < view.top {
-            view.slow_to((info.length_mm - pos).max(0), wanted_mm_s(driver, link.limit_mm_s, who.factor_permille));
-        }
-        // Nobody passes a whole lane within one second.
-        view.allowed = view.allowed.min(distance + next.length_mm);
-        let mut to_end = distance + next.length_mm;
-        if view.reach > to_end {
-            to_end = look_through(at, view, who, link, to_end, tails);
-            view.stop_within(to_end);
+        let (mut link, mut leg) = (&at.map.links[who.link as usize], usize::from(who.leg));
+        let mut to_line = info.length_mm - pos;
+        loop {
+            let distance = to_line + link.length_mm;
+            let entry = self.entry(at, link);
+            let index = self.entries[entry].iter().position(|i| i.id == who.id).expect("who was let on is listed");
+            let next = &at.map.lanes[link.to as usize];
+            if let Some((front, speed, kind)) = self.ahead_on(link, entry, index, tails) {
+                view.follow(at, (front + distance + pos, speed, kind), pos, min_gap_mm(driver, who));
+            }
+            let wanted = wanted_mm_s(driver, next.limit_mm_s, who.factor_permille);
+            view.slow_to(distance, wanted);
+            if link.limit_mm_s < view.top {
+                view.slow_to(to_line.max(0), wanted_mm_s(driver, link.limit_mm_s, who.factor_permille));
+            }
+            to_line = distance + next.length_mm;
+            let inbound = &self.entries[entry][index];
+            leg += 1;
+            if !inbound.further {
+                // Nobody passes the end of a lane for which he has no leave.
+                view.allowed = view.allowed.min(to_line);
+                if view.reach > to_line {
+                    let to_end = look_through(at, view, who, (link, leg), to_line, tails);
+                    view.stop_within(to_end);
+                }
+                return;
+            }
+            link = &at.map.links[inbound.next as usize];
         }
     }
 
@@ -211,38 +221,83 @@ impl Part {
     /// Hands a vehicle over to the next lane, and writes down what it did on both.
     fn post(&mut self, at: &Context<'_>, info: &Lane, link: &Link, car: Car) {
         let end = info.length_mm + link.length_mm;
-        let beyond = car.pos_mm - end;
-        let way = car.speed_mm_s;
         // A lane may be so short that who came onto it was beyond its end at once; all of this second is on the next.
-        let before = (way - beyond).max(0);
-        // Constant speed within the second: time goes with distance, rounded once.
-        let end_ms = if way == 0 { 0 } else { (2_000 * before + way) / (2 * way) };
+        let before = (car.speed_mm_s - (car.pos_mm - end)).max(0);
+        let end_ms = time_ms(before, car.speed_mm_s);
+        let piece = piece_of(&car).on(info, (end - before, end), (0, end_ms), false);
+        let further = self.forget(at, link, car.who.id);
+        let passing = Passing { lane: link.to, car: over_line(at, end, car), done_mm: before, piece };
         let next = &at.map.lanes[link.to as usize];
-        let (vehicle, speed_mm_s) = (VehicleId(u64::from(car.who.id)), i64::from(way));
-        let piece = Piece { vehicle, slot: car.who.slot, speed_mm_s, kind: car.who.kind };
-        self.pieces.push(piece.on(info, (end - before, end), (0, end_ms), false));
-        self.pieces.push(piece.on(next, (beyond - (way - before), beyond), (end_ms, 1_000), true));
-        self.forget(at, link, car.who.id);
-        let mut who = car.who;
-        who.odometer_mm = who.odometer_mm.wrapping_add(end);
-        who.leg += 1;
-        who.flags = CROSSED;
-        who.since = at.step as u16;
-        let part = usize::from(at.map.part_of_lane[link.to as usize]);
-        self.outbox[part].push(Arrival { lane: link.to, car: Car { pos_mm: beyond, speed_mm_s: way, who } });
+        if further && passing.car.pos_mm > next.length_mm {
+            // It may be beyond the end of that one, too: when all have left their own lanes.
+            self.scratch.passing.push(passing);
+        } else {
+            self.pieces.push(passing.piece);
+            self.hand_over(at, &passing, further);
+        }
+    }
+
+    /// Takes those who have leave for several lines over all that they passed within the second, the foremost first.
+    pub(super) fn pass_through(&mut self, at: &Context<'_>) {
+        let mut passing = std::mem::take(&mut self.scratch.passing);
+        passing.sort_unstable_by_key(|p| (p.lane, std::cmp::Reverse(p.car.pos_mm), p.car.who.id));
+        for mut one in passing.drain(..) {
+            self.pieces.push(one.piece);
+            let mut further = true;
+            while further {
+                let info = &at.map.lanes[one.lane as usize];
+                let l = self.local(at.map, one.lane);
+                let Who { slot, leg, id, .. } = one.car.who;
+                let link = &at.map.links[next_link(at, one.lane, slot, leg, id) as usize];
+                let end = info.length_mm + link.length_mm;
+                if one.car.pos_mm <= end {
+                    break;
+                }
+                let way = one.car.speed_mm_s;
+                let (begin_ms, end_ms) = (time_ms(one.done_mm, way), time_ms(one.done_mm + end, way));
+                self.pieces.push(piece_of(&one.car).on(info, (0, end), (begin_ms, end_ms), false));
+                let state = &mut self.lanes[l];
+                (state.left_id, state.left_to, state.left_end_mm) = (one.car.who.id, link.to, end);
+                state.passed = state.passed.saturating_add(1);
+                state.early -= 1;
+                further = self.forget(at, link, one.car.who.id);
+                one = Passing { lane: link.to, car: over_line(at, end, one.car), done_mm: one.done_mm + end, ..one };
+            }
+            self.hand_over(at, &one, further);
+        }
+        self.scratch.passing = passing;
+    }
+
+    /// Posts somebody to the lane where he is at the end of the second.
+    fn hand_over(&mut self, at: &Context<'_>, one: &Passing, further: bool) {
+        let Passing { lane, car, done_mm, .. } = *one;
+        let info = &at.map.lanes[lane as usize];
+        let from = car.pos_mm - (car.speed_mm_s - done_mm);
+        self.pieces.push(piece_of(&car).on(info, (from, car.pos_mm), (time_ms(done_mm, car.speed_mm_s), 1_000), true));
+        self.outbox[usize::from(at.map.part_of_lane[lane as usize])].push(Arrival { lane, car, further });
     }
 
     fn arrive(&mut self, info: &Lane, car: Car) {
         let way = car.speed_mm_s;
-        let (vehicle, slot) = (VehicleId(u64::from(car.who.id)), car.who.slot);
-        let piece = Piece { vehicle, slot, speed_mm_s: i64::from(way), kind: car.who.kind };
         // Who ends at the end of the lane may have driven beyond it: that is nowhere.
         let to = car.pos_mm.min(info.length_mm.max(car.pos_mm - way));
-        self.pieces.push(piece.on(info, (car.pos_mm - way, to), (0, 1_000), true));
+        self.pieces.push(piece_of(&car).on(info, (car.pos_mm - way, to), (0, 1_000), true));
         self.arrived += 1;
         self.ended.push(car.who.slot);
-        self.ends.push((info.segment, vehicle));
+        self.ends.push((info.segment, VehicleId(u64::from(car.who.id))));
     }
+}
+
+/// Somebody on the way over several lines within one second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passing {
+    /// Where he is by now, or beyond.
+    lane: u32,
+    car: Car,
+    /// Driven in this second before that lane.
+    done_mm: i32,
+    /// What he did on the lane that he came from.
+    piece: Move,
 }
 
 /// What one driver sees.
@@ -313,9 +368,16 @@ impl<'a> View<'a> {
 }
 
 /// Follows the route through lanes that need no leave, to the first end that does; keeps clear of whoever is there.
-fn look_through(at: &Context<'_>, view: &mut View<'_>, who: Who, link: &Link, mut to_end: i32, tails: &[Tail]) -> i32 {
+fn look_through(
+    at: &Context<'_>,
+    view: &mut View<'_>,
+    who: Who,
+    (link, mut leg): (&Link, usize),
+    mut to_end: i32,
+    tails: &[Tail],
+) -> i32 {
     let route = &at.trips[who.slot as usize].route;
-    let (mut lane, mut leg) = (link.to, usize::from(who.leg) + 1);
+    let mut lane = link.to;
     for _ in 0..LOOK_THROUGH_MAX {
         if tails[lane as usize].id != NONE || to_end > HORIZON_MM {
             // Somebody is ahead, and does what is needed.
@@ -345,6 +407,27 @@ fn look_through(at: &Context<'_>, view: &mut View<'_>, who: Who, link: &Link, mu
         }
     }
     to_end
+}
+
+fn piece_of(car: &Car) -> Piece {
+    let Car { speed_mm_s, who, .. } = *car;
+    let vehicle = VehicleId(u64::from(who.id));
+    Piece { vehicle, slot: who.slot, speed_mm_s: i64::from(speed_mm_s), kind: who.kind }
+}
+
+/// When so much of the way of a second is done: constant speed within it, rounded once.
+fn time_ms(done_mm: i32, way_mm: i32) -> i32 {
+    if way_mm == 0 { 0 } else { (2_000 * done_mm + way_mm) / (2 * way_mm) }
+}
+
+/// A vehicle as it is on the next lane, beyond the end of one.
+fn over_line(at: &Context<'_>, end: i32, mut car: Car) -> Car {
+    car.pos_mm -= end;
+    car.who.odometer_mm = car.who.odometer_mm.wrapping_add(end);
+    car.who.leg += 1;
+    car.who.flags = CROSSED;
+    car.who.since = at.step as u16;
+    car
 }
 
 fn min_gap_mm(driver: &Driver, who: Who) -> i32 {

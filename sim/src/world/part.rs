@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Forced, Move};
 use crate::cars::{Car, Cars};
+#[cfg(doc)]
+use crate::map::Lane;
 use crate::map::{Link, Map, NONE, UNSIGNALLED};
 use crate::vehicle::{Driver, VehicleId};
 
@@ -86,6 +88,14 @@ pub(crate) struct Inbound {
     pub(crate) distance_mm: i32,
     pub(crate) speed_mm_s: i32,
     pub(crate) kind: u8,
+    pub(crate) factor_permille: u16,
+    /// Where its trip is kept, and the position of the lane's segment in its route.
+    pub(crate) slot: u32,
+    pub(crate) leg: u16,
+    /// The link that it will take at the end of the lane, where leave for it can be given already ([`Lane::is_inner`]).
+    pub(crate) next: u32,
+    /// Has that leave.
+    pub(crate) further: bool,
 }
 
 /// A lane, as it changes.
@@ -94,6 +104,8 @@ pub(crate) struct LaneState {
     pub(crate) count: u16,
     /// So many from the front have been let beyond the line.
     pub(crate) granted: u16,
+    /// So many who are still before the lane have been let beyond its line as well; all on it have been, then.
+    pub(crate) early: u16,
     /// So many from the front stand and cannot start before the first is let on.
     pub(crate) standing: u16,
     /// Seconds for which the first has stood with nothing but a full lane before it.
@@ -123,6 +135,8 @@ pub(crate) struct LaneState {
 pub(crate) struct Arrival {
     pub(crate) lane: u32,
     pub(crate) car: Car,
+    /// Has been let beyond the end of the lane already.
+    pub(crate) further: bool,
 }
 
 /// A trip that waits for a gap.
@@ -165,7 +179,7 @@ pub(crate) struct Context<'a> {
     pub(crate) trips: &'a [TripState],
     /// What every link of every signal shows.
     pub(crate) shown: &'a [LinkState],
-    /// By junction: nobody passes.
+    /// By node: nobody passes.
     pub(crate) blocked: &'a [bool],
     pub(crate) seed: u64,
     pub(crate) step: u32,
@@ -225,6 +239,8 @@ pub(crate) struct Part {
 pub(crate) struct Scratch {
     pub(crate) requests: Vec<super::junction::Request>,
     pub(crate) incoming: Vec<Arrival>,
+    pub(crate) scenes: Vec<super::junction::Scene>,
+    pub(crate) passing: Vec<super::motion::Passing>,
 }
 
 impl Part {
@@ -235,6 +251,7 @@ impl Part {
             .map(|lane| LaneState {
                 count: 0,
                 granted: 0,
+                early: 0,
                 standing: 0,
                 blocked_s: 0,
                 held_s: 0,
@@ -284,13 +301,14 @@ impl Part {
                 let junction = own.junctions.start + word as u32 * 64 + bits.trailing_zeros();
                 bits &= bits - 1;
                 self.let_on(at, junction, tails);
-                let (first, end) = at.map.junctions[junction as usize];
-                for lane in first..end {
+                let lanes = &at.map.junctions[junction as usize].lanes;
+                for lane in lanes.clone() {
                     self.drive_lane(at, lane, tails);
                 }
-                for lane in first..end {
+                for lane in lanes.clone() {
                     self.cross_line(at, lane);
                 }
+                self.pass_through(at);
                 self.show_coming(at, junction, coming);
             }
         }
@@ -323,9 +341,9 @@ impl Part {
     /// Changes lanes and writes tails before one junction; `false` if nobody is there.
     fn settle_junction(&mut self, at: &Context<'_>, junction: u32, coming: &[Coming], tails: &mut [Tail]) -> bool {
         let own = &at.map.parts[self.number];
-        let (first, end) = at.map.junctions[junction as usize];
+        let lanes = &at.map.junctions[junction as usize].lanes;
         let mut anybody = false;
-        for lane in first..end {
+        for lane in lanes.clone() {
             if self.lanes[(lane - own.lanes.start) as usize].count > 0 {
                 anybody = true;
                 if at.map.lanes[lane as usize].beside > 1 {
@@ -333,7 +351,7 @@ impl Part {
                 }
             }
         }
-        for lane in first..end {
+        for lane in lanes.clone() {
             let l = (lane - own.lanes.start) as usize;
             let count = usize::from(self.lanes[l].count);
             let LaneState { left_id, left_to, left_end_mm, .. } = self.lanes[l];
