@@ -25,7 +25,7 @@ const CLOSE_M: f64 = 35.0;
 /// Junctions that are looked after together, at most; segments between two such groups are driven as any other.
 const CLOSE_MAX: u32 = 16;
 
-/// Movements of a junction that are told apart; in a larger one some share a bit and so exclude each other needlessly.
+/// Links of a node that are told apart; at a larger one some share a bit and so exclude each other needlessly.
 const BITS: u32 = 64;
 
 /// One lane, as it never changes.
@@ -259,13 +259,11 @@ impl Map {
 
     fn add_links(&mut self, network: &Network, plans: &[SignalPlan], shown: &Shown) {
         let movements = network.movements();
-        self.from_lanes = movements
-            .iter()
-            .map(|m| m.lanes.iter().filter(|(from, _)| *from < 16).fold(0, |mask, (from, _)| mask | 1 << from))
-            .collect();
-        let bits = bits_of(network);
-        let masks = |list: &[u32]| list.iter().fold(0, |mask, other| mask | bits[*other as usize]);
+        // The links of every movement, and of every link its movement.
+        let mut links_of: Vec<Vec<u32>> = vec![Vec::new(); movements.len()];
+        let mut movement_of = Vec::new();
         let mut onto = vec![0_u16; self.lanes.len()];
+        let mut used = vec![0_u32; network.nodes().len()];
         for lane in 0..self.lanes.len() {
             let Lane { segment, number, .. } = self.lanes[lane];
             self.lanes[lane].first_link = self.links.len() as u32;
@@ -274,20 +272,37 @@ impl Map {
                 for (nth, &(_, to)) in movement.lanes.iter().enumerate().filter(|(_, (from, _))| *from == number) {
                     let to = self.first_lane[movement.to.at()] + u32::from(to);
                     onto[to as usize] += 1;
+                    links_of[at].push(self.links.len() as u32);
+                    movement_of.push(at);
+                    let next = &mut used[network.segment(segment).to.at()];
+                    *next += 1;
                     self.links.push(Link {
                         from: lane as u32,
                         to,
                         length_mm: (movement.length_m * 1_000.0).round() as i32,
                         limit_mm_s: (movement.speed_mps * 1_000.0) as i32,
                         shown: shown.place(plans, at, nth),
-                        bit: bits[at],
-                        conflicts: masks(&movement.conflicts),
-                        yields: masks(&movement.yields_to),
+                        bit: 1 << ((*next - 1) % BITS),
+                        conflicts: 0,
+                        yields: 0,
                         is_free: false,
                     });
                 }
             }
             self.lanes[lane].links = (self.links.len() as u32 - self.lanes[lane].first_link) as u16;
+        }
+        let to_right: Vec<f32> = movements.iter().map(|movement| to_right_deg(network, movement)).collect();
+        for (link, &at) in movement_of.iter().enumerate() {
+            let mask = |list: &[u32]| {
+                let others = list.iter().flat_map(|other| links_of[*other as usize].iter());
+                let crossing = others.filter(|other| {
+                    let bend = to_right[at] - to_right[movement_of[**other as usize]];
+                    self.do_meet(&self.links[link], &self.links[**other as usize], bend)
+                });
+                crossing.fold(0, |mask, other| mask | self.links[*other as usize].bit)
+            };
+            let (conflicts, yields) = (mask(&movements[at].conflicts), mask(&movements[at].yields_to));
+            (self.links[link].conflicts, self.links[link].yields) = (conflicts, yields);
         }
         for link in &mut self.links {
             link.is_free = link.shown == NONE && link.conflicts == 0 && onto[link.to as usize] == 1;
@@ -296,20 +311,25 @@ impl Map {
             }
         }
     }
+
+    /// Whether two ways of movements that cross or merge meet: onto different lanes of one segment they do only if the
+    /// one that bends more to the right, by `bend_deg`, ends farther left.
+    fn do_meet(&self, one: &Link, other: &Link, bend_deg: f32) -> bool {
+        let [a, b] = [one, other].map(|link| &self.lanes[link.to as usize]);
+        a.segment != b.segment
+            || match a.number.cmp(&b.number) {
+                std::cmp::Ordering::Less => bend_deg < 0.0,
+                std::cmp::Ordering::Equal => true,
+                std::cmp::Ordering::Greater => bend_deg > 0.0,
+            }
+    }
 }
 
-/// A bit for every movement, its place among those of its junction.
-fn bits_of(network: &Network) -> Vec<u64> {
-    let mut used = vec![0_u32; network.nodes().len()];
-    network
-        .movements()
-        .iter()
-        .map(|m| {
-            let next = &mut used[network.segment(m.from).to.at()];
-            *next += 1;
-            1 << ((*next - 1) % BITS)
-        })
-        .collect()
+/// How far a movement bends to the right, degrees, below 0 to the left.
+fn to_right_deg(network: &Network, movement: &roads::Movement) -> f32 {
+    let from = network.heading(movement.from, network.segment(movement.from).length_m).get();
+    let to = network.heading(movement.to, 0.0).get();
+    (to - from + 540.0).rem_euclid(360.0) - 180.0
 }
 
 /// All nodes along a curve that keeps neighbours together (Morton, A computer oriented geodetic data base, 1966), each

@@ -10,6 +10,9 @@
 //!   junction,
 //! - he can still keep clear of the last one let onto it before him, who becomes his leader.
 //!
+//! Who may turn at a green signal after those who come towards him waits for a gap within the junction, [`INSIDE_MM`]
+//! beyond the line, and goes first of all once they have to stop.
+//!
 //! Leave is taken back only by yellow or red, and only from who can stop: who cannot, passes during yellow.
 //! Who has given way for [`PATIENCE_S`] where no signal rules gets the next gap: nobody else is let on across him.
 //!
@@ -35,6 +38,10 @@ const PATIENCE_S: u16 = 20;
 
 /// Who is told to squeeze keeps this gap, mm.
 pub(crate) const SQUEEZED_GAP_MM: i32 = 1_500;
+
+/// Who may turn after those who come towards him waits so far beyond the line, mm: less than a car and its gap, so that
+/// the one behind him is still before it.
+const INSIDE_MM: i32 = 5_000;
 
 /// Lines beyond the next for which leave is given at once where there is no room to stand between them.
 const LINES_MAX: u32 = 4;
@@ -193,7 +200,9 @@ impl Part {
             return None;
         };
         let link = &at.map.links[request.link as usize];
-        if must_stop(at, link) {
+        // Who waits in the junction for a gap goes when those who come towards him have to stop.
+        let is_inside = request.pos_mm > info.length_mm;
+        if must_stop(at, link) && !is_inside {
             return None;
         }
         let (pos, speed) = (request.pos_mm, request.speed_mm_s);
@@ -215,7 +224,8 @@ impl Part {
         }
         let shown = at.shown(link);
         request.gives_way = link.yields != 0 && shown != LinkState::Protected;
-        request.is_impatient = !request.is_inbound && state.held_s >= PATIENCE_S && shown == LinkState::Off;
+        let is_patient = state.held_s < PATIENCE_S || shown != LinkState::Off;
+        request.is_impatient = !request.is_inbound && !is_patient || is_inside && must_stop(at, link);
         Some(request)
     }
 
@@ -506,6 +516,12 @@ impl Part {
             }
         }
     }
+}
+
+/// How far beyond the line somebody may wait whom a green signal lets turn after those who come towards him, mm.
+pub(super) fn inside_mm(at: &Context<'_>, link: &Link, info: &Lane, pos: i32) -> i32 {
+    let is_permitted = link.yields != 0 && at.shown(link) == LinkState::Green;
+    if is_permitted || pos > info.length_mm { INSIDE_MM.min(link.length_mm / 3) } else { 0 }
 }
 
 /// Whether a signal holds those who can stop.

@@ -6,7 +6,7 @@
 
 use super::{Move, Piece};
 use super::arrive::next_link;
-use super::junction::{SQUEEZED_GAP_MM, wanted_mm_s};
+use super::junction::{inside_mm, SQUEEZED_GAP_MM, wanted_mm_s};
 use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
 use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
 use crate::map::{Lane, Link, NONE};
@@ -63,7 +63,8 @@ impl Part {
             if index < usize::from(state.granted) {
                 self.beyond_line(at, &mut view, info, pos, who, tails);
             } else if wall && who.flags & LAST_LEG == 0 {
-                view.stop_within(info.length_mm - pos);
+                let inside = if who.link == NONE { 0 } else { inside_mm(at, &at.map.links[who.link as usize], info, pos) };
+                view.stop_within(info.length_mm + inside - pos);
                 wall = false;
             }
             if closed && pos <= state.closed_from_mm {
