@@ -28,8 +28,10 @@ pub(crate) struct Who {
     pub(crate) dwell_s: u16,
     /// Lanes of this segment that lead on along its route, as bits.
     pub(crate) lanes: u16,
-    /// Of those, the lanes from which the turn after the next is reached without a change.
+    /// Of those, the lanes from which it gets farthest without a change.
     pub(crate) better: u16,
+    /// How far beyond this segment it gets without a change, m, as far as its driver looks ahead.
+    pub(crate) beyond_m: u16,
     pub(crate) kind: u8,
     pub(crate) flags: u8,
     pub(crate) stops_made: u8,

@@ -17,6 +17,9 @@ use crate::vehicle::{Driver, FACTOR_PERMILLE_MAX};
 const LEGS_AHEAD_MAX: usize = 8;
 const LOOK_AHEAD_M: f64 = 300.0;
 
+/// Lanes of a segment that are told apart.
+const LANES_MAX: usize = 16;
+
 /// On a segment no longer than this nobody counts on changing lanes.
 const CHANGE_WITHIN_M: f64 = 40.0;
 
@@ -90,9 +93,10 @@ impl Part {
         let wanted = wanted_mm_s(driver, info.limit_mm_s, state.factor_permille);
         let mut speed = ((f64::from(speed_mps) * 1_000.0).min(1e6) as i32).min(wanted);
         let lanes = first..first + u32::from(info.beside);
+        let best = if who.better == 0 { u16::MAX } else { who.better };
         let usable = |lane: &u32| match lane_wish {
             DepartLane::Number(n) => *lane == first + u32::from(n.min(info.beside - 1)),
-            DepartLane::Best => who.lanes == 0 || who.lanes >> (*lane - first).min(15) & 1 == 1,
+            DepartLane::Best => best >> (*lane - first).min(15) & 1 == 1,
         };
         let Some(lane) = lanes.filter(usable).min_by_key(|lane| (self.lanes[self.local(at.map, *lane)].count, *lane))
         else {
@@ -204,6 +208,7 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
     };
     let [here, there] = lanes_ahead(at, &route[leg..]);
     (who.lanes, who.better) = (here.must, here.good);
+    who.beyond_m = here.beyond_m[usize::from(info.number).min(LANES_MAX - 1)] as u16;
     let mut best: Option<(u32, u32)> = None;
     for (nth, link) in at.map.links_from(lane).iter().enumerate() {
         let to = &at.map.lanes[link.to as usize];
@@ -224,38 +229,43 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
     who.link = best.filter(|_| is_right).map_or(NONE, |(_, link)| link);
 }
 
-/// Lanes of a segment, as bits.
+/// Lanes of a segment.
 #[derive(Clone, Copy)]
 struct Lanes {
-    /// Those that lead on at all.
+    /// Those that lead on at all, as bits.
     must: u16,
-    /// Those from which one gets farthest without a change.
+    /// Those from which one gets farthest without a change, as bits.
     good: u16,
+    /// How far beyond the segment one gets from each without a change, m.
+    beyond_m: [f32; LANES_MAX],
 }
 
 /// The lanes that lead on from the first segment of a route, and from the second.
 fn lanes_ahead(at: &Context<'_>, route: &[SegmentIndex]) -> [Lanes; 2] {
-    let all = Lanes { must: u16::MAX, good: u16::MAX };
     let (mut end, mut ahead_m) = (1, 0.0);
     while end + 1 < route.len() && end < LEGS_AHEAD_MAX && ahead_m < LOOK_AHEAD_M {
         ahead_m += at.network.segment(route[end]).length_m;
         end += 1;
     }
-    let (mut here, mut there) = (all, all);
+    let mut here = Lanes { must: u16::MAX, good: u16::MAX, beyond_m: [0.0; LANES_MAX] };
+    let mut there = here;
     for pair in route[..=end].windows(2).rev() {
         there = here;
-        let is_long = at.network.segment(pair[1]).length_m > CHANGE_WITHIN_M;
+        let next_m = at.network.segment(pair[1]).length_m as f32;
+        let is_long = f64::from(next_m) > CHANGE_WITHIN_M;
         let nth = at.network.successors(pair[0]).iter().position(|to| *to == pair[1]);
         let movement = nth.map(|nth| &at.network.movements()[at.network.movements_from(pair[0]).start + nth]);
-        let (mut any, mut must, mut good) = (0, 0, 0);
+        let (mut any, mut must, mut beyond_m) = (0, 0, [0.0_f32; LANES_MAX]);
         for &(from, to) in movement.map_or(&[][..], |movement| &movement.lanes) {
-            let (bit, to) = (1_u16 << from.min(15), to.min(15));
-            any |= bit;
-            must |= if is_long || there.must >> to & 1 == 1 { bit } else { 0 };
-            good |= if there.good >> to & 1 == 1 { bit } else { 0 };
+            let (from, to) = (usize::from(from).min(LANES_MAX - 1), usize::from(to).min(LANES_MAX - 1));
+            any |= 1 << from;
+            must |= if is_long || there.must >> to & 1 == 1 { 1 << from } else { 0 };
+            beyond_m[from] = beyond_m[from].max(next_m + there.beyond_m[to]);
         }
         must = if must == 0 { any } else { must };
-        here = Lanes { must, good: if good & must == 0 { must } else { good & must } };
+        let farthest_m = (0..LANES_MAX).filter(|n| must >> n & 1 == 1).map(|n| beyond_m[n]).fold(0.0, f32::max);
+        let is_good = |n: &usize| must >> n & 1 == 1 && beyond_m[*n] >= farthest_m - 1.0;
+        here = Lanes { must, good: (0..LANES_MAX).filter(is_good).fold(0, |mask, n| mask | 1 << n), beyond_m };
     }
     [here, there]
 }

@@ -46,6 +46,9 @@ const INSIDE_MM: i32 = 5_000;
 /// Lines beyond the next for which leave is given at once where there is no room to stand between them.
 const LINES_MAX: u32 = 4;
 
+/// The last one on a lane is counted on to go on for so long before it brakes, seconds: about what it takes to come there.
+const MAKES_ROOM_S: i32 = 2;
+
 /// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
 const MOVING_MM_S: i32 = 500;
 
@@ -130,7 +133,9 @@ impl Part {
                 (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
             let link = &at.map.links[who.link as usize];
             let driver = &at.drivers[usize::from(who.kind)];
-            if must_stop(at, link) && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
+            let lets_in = self.lets_in(at, &self.lanes[l], driver, pos, speed);
+            let must_stop = must_stop(at, link) || lets_in;
+            if must_stop && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
                 for other in index..usize::from(self.lanes[l].granted) {
                     let who = self.cars.who[base + other];
                     self.revoke(at, &at.map.links[who.link as usize], who.id);
@@ -141,6 +146,16 @@ impl Part {
             }
             self.note(at, link, who.id, (pos, speed), scenes);
         }
+    }
+
+    /// Whether somebody lets in who asks from the lane beside, and so needs no leave before him.
+    fn lets_in(&self, at: &Context<'_>, state: &LaneState, driver: &Driver, pos: i32, speed: i32) -> bool {
+        if state.asks_rear_mm == i32::MAX || pos >= state.asks_rear_mm {
+            return false;
+        }
+        let leader = &at.drivers[usize::from(state.asks_kind)];
+        let gap = state.asks_rear_mm - driver.min_gap_mm - pos;
+        driver.is_safe(speed, gap, driver.leader_brake_mm(state.asks_speed_mm_s, leader.decel_mm_s2))
     }
 
     /// Notes where somebody is who has leave, for every line for which he has it.
@@ -211,6 +226,9 @@ impl Part {
             return None;
         }
         let driver = &at.drivers[usize::from(request.kind)];
+        if !request.is_inbound && self.lets_in(at, state, driver, pos, speed) {
+            return None;
+        }
         let wanted =
             (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, request.factor_permille).max(speed));
         if to_line > driver.reach_mm(wanted) {
@@ -433,7 +451,8 @@ impl Part {
         let mut room = at.map.lanes[link.to as usize].length_mm;
         if let Some((front, speed, kind)) = last_on(tails, link.to) {
             let last = &at.drivers[usize::from(kind)];
-            room = room.min(front + last.brake_mm(speed) - last.length_mm - last.min_gap_mm);
+            let goes_on = front.saturating_add(MAKES_ROOM_S * speed + last.brake_mm(speed));
+            room = room.min(goes_on - last.length_mm - last.min_gap_mm);
         }
         for inbound in &self.entries[entry] {
             let driver = &at.drivers[usize::from(inbound.kind)];

@@ -25,6 +25,9 @@ const CLEAR_MM: i32 = 10_000;
 /// Who is nearer to a wall than this cannot start before it is gone, mm: slower than [`STANDING_MM_S`] is standing.
 const WALL_MM: i32 = STANDING_MM_S;
 
+/// The step, ms: the least headway.
+const STEP_MS: i32 = 1_000;
+
 /// Somebody ahead: front, speed, kind.
 type Ahead = (i32, i32, u8);
 
@@ -83,7 +86,7 @@ impl Part {
             }
             let next = view.choose(at, who.id, wanted);
             let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
-            if may_sleep && falls_asleep(&state, info, index, pos, who) {
+            if may_sleep && falls_asleep(at, &state, info, index, pos, who) {
                 standing += 1;
             }
             self.cars.pos_mm[base + index] = pos + next;
@@ -349,12 +352,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Slowing to w before a line is following somebody at the line who drives w, except that w itself is always slow
-    /// enough, or nobody would get over the last millimetres into a slow street.
+    /// Slowing to w before a line: no second that begins before the line is driven faster than w over it. What is seen
+    /// ahead needs no time to react, and w itself is always slow enough.
     fn slow_to(&mut self, distance: i32, wanted: i32) {
         if wanted < self.top {
-            let safe = self.driver.safe_mm_s(distance + self.driver.brake_mm(wanted)).max(wanted);
-            self.allowed = self.allowed.min(safe);
+            let budget = distance.saturating_add(self.driver.brake_mm(wanted) + wanted);
+            self.allowed = self.allowed.min(self.driver.safe_at(budget, STEP_MS).max(wanted));
         }
     }
 
@@ -442,8 +445,16 @@ fn limit_at(at: &Context<'_>, state: &LaneState, info: &Lane, pos: i32, who: Who
 
 /// Whether one who stands sleeps until somebody is let on: the first before a wall, and everybody close behind a
 /// sleeper.
-fn falls_asleep(state: &LaneState, info: &Lane, index: usize, pos: i32, who: Who) -> bool {
-    let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0;
+///
+/// Who may be let into the junction to wait there stays awake: that takes no leave.
+fn falls_asleep(at: &Context<'_>, state: &LaneState, info: &Lane, index: usize, pos: i32, who: Who) -> bool {
+    let may_enter = || who.link != NONE && {
+        let link = &at.map.links[who.link as usize];
+        link.yields != 0 && link.shown != NONE
+    };
+    let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM
+        && who.flags & LAST_LEG == 0
+        && !may_enter();
     state.granted == 0 && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
 }
 
