@@ -152,8 +152,12 @@ impl Part {
                     return None;
                 }
             }
-            // Somebody may still be leaving over the line: so much room covers the longest.
-            None if state.left_id != NONE && own + 33_000 > info.length_mm - pos => return None,
+            // Somebody may still be leaving over the line; he only gets farther.
+            None if state.left_id != NONE => {
+                if !driver.is_safe(speed, state.left_rear_mm - driver.min_gap_mm - pos, 0) {
+                    return None;
+                }
+            }
             None => {}
         }
         if own > info.length_mm - pos {

@@ -46,9 +46,6 @@ const INSIDE_MM: i32 = 5_000;
 /// Lines beyond the next for which leave is given at once where there is no room to stand between them.
 const LINES_MAX: u32 = 4;
 
-/// The last one on a lane is counted on to go on for so long before it brakes, seconds: about what it takes to come there.
-const MAKES_ROOM_S: i32 = 2;
-
 /// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
 const MOVING_MM_S: i32 = 500;
 
@@ -448,11 +445,13 @@ impl Part {
 
     /// Room to stand on the lane that a link leads to, for one more than have been let onto it, mm.
     fn room_mm(&self, at: &Context<'_>, link: &Link, entry: usize, tails: &[Tail]) -> i32 {
+        let tail = &tails[link.to as usize];
         let mut room = at.map.lanes[link.to as usize].length_mm;
-        if let Some((front, speed, kind)) = last_on(tails, link.to) {
+        if tail.id != NONE {
+            room = room.min(tail.room_mm);
+        } else if let Some((front, speed, kind)) = last_on(tails, link.to) {
             let last = &at.drivers[usize::from(kind)];
-            let goes_on = front.saturating_add(MAKES_ROOM_S * speed + last.brake_mm(speed));
-            room = room.min(goes_on - last.length_mm - last.min_gap_mm);
+            room = room.min(front.saturating_add(last.brake_mm(speed)) - last.length_mm - last.min_gap_mm);
         }
         for inbound in &self.entries[entry] {
             let driver = &at.drivers[usize::from(inbound.kind)];

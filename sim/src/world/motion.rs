@@ -39,10 +39,11 @@ impl Part {
         let count = usize::from(state.count);
         let begin = usize::from(state.standing);
         self.tally.updates += count as u64;
+        let info = &at.map.lanes[lane as usize];
         if count == begin {
+            self.overhang(at, l, info, tails);
             return;
         }
-        let info = &at.map.lanes[lane as usize];
         let base = info.base as usize;
         let mut ahead = match begin.checked_sub(1) {
             Some(i) => Some((self.cars.pos_mm[base + i], self.cars.speed_mm_s[base + i], self.cars.who[base + i].kind)),
@@ -118,8 +119,9 @@ impl Part {
         let left = left_of(tails, &Tail { left_id, left_to, left_end_mm, ..Tail::NOBODY });
         let clear_mm = |kind: u8| at.drivers[usize::from(kind)].length_mm + CLEAR_MM;
         let near = left.filter(|(front, _, kind)| *front < info.length_mm + clear_mm(*kind));
-        if near.is_none() {
-            state.left_id = NONE;
+        match near {
+            Some((front, _, kind)) => state.left_rear_mm = front - at.drivers[usize::from(kind)].length_mm,
+            None => state.left_id = NONE,
         }
         near
     }
@@ -199,6 +201,7 @@ impl Part {
             self.post(at, info, link, car);
             let state = &mut self.lanes[l];
             (state.left_id, state.left_to, state.left_end_mm) = (car.who.id, link.to, end);
+            state.left_rear_mm = car.pos_mm - at.drivers[usize::from(car.who.kind)].length_mm;
             state.passed = state.passed.saturating_add(1);
             state.passed_s += car.who.on_segment_s(at.step);
             gone += 1;
@@ -262,6 +265,7 @@ impl Part {
                 self.pieces.push(piece_of(&one.car).on(info, (0, end), (begin_ms, end_ms), false));
                 let state = &mut self.lanes[l];
                 (state.left_id, state.left_to, state.left_end_mm) = (one.car.who.id, link.to, end);
+                state.left_rear_mm = one.car.pos_mm - at.drivers[usize::from(one.car.who.kind)].length_mm;
                 state.passed = state.passed.saturating_add(1);
                 state.early -= 1;
                 further = self.forget(at, link, one.car.who.id);

@@ -31,6 +31,8 @@ pub(crate) struct Tail {
     pub(crate) left_id: u32,
     pub(crate) left_to: u32,
     pub(crate) left_end_mm: i32,
+    /// Room to stand behind the last one who stands, less what those take who move up behind him.
+    pub(crate) room_mm: i32,
 }
 
 /// The first of those who have been let onto a lane and have not reached it.
@@ -44,8 +46,14 @@ pub(crate) struct Coming {
 
 impl Tail {
     pub(crate) const NOBODY: Self =
-        Self { id: NONE, pos_mm: 0, speed_mm_s: 0, kind: 0, left_id: NONE, left_to: NONE, left_end_mm: 0 };
+        Self { id: NONE, pos_mm: 0, speed_mm_s: 0, kind: 0, left_id: NONE, left_to: NONE, left_end_mm: 0, room_mm: 0 };
 }
+
+/// As far as anybody looks for a queue that could keep him in the junction, mm.
+const ROOM_WITHIN_MM: i32 = 60_000;
+
+/// Who is slower than this counts as standing in a queue, mm/s.
+const SLOW_MM_S: i32 = 1_000;
 
 /// Lanes so short that one vehicle spans several are followed so far.
 const SPANNED_MAX: usize = 8;
@@ -120,6 +128,8 @@ pub(crate) struct LaneState {
     pub(crate) left_to: u32,
     /// From the begin of the lane to where it left it.
     pub(crate) left_end_mm: i32,
+    /// Where its rear was when last looked at, from the begin of the lane; only while `left_id` names somebody.
+    pub(crate) left_rear_mm: i32,
     pub(crate) limit_mm_s: i32,
     /// A closed piece; `i32::MAX` where none is.
     pub(crate) closed_from_mm: i32,
@@ -260,6 +270,7 @@ impl Part {
                 left_id: NONE,
                 left_to: NONE,
                 left_end_mm: 0,
+                left_rear_mm: 0,
                 limit_mm_s: lane.limit_mm_s,
                 closed_from_mm: i32::MAX,
                 closed_to_mm: i32::MAX,
@@ -361,10 +372,29 @@ impl Part {
                 let last = at.map.lanes[lane as usize].base as usize + count - 1;
                 let who = &self.cars.who[last];
                 let (pos_mm, speed_mm_s) = (self.cars.pos_mm[last], self.cars.speed_mm_s[last]);
-                Tail { id: who.id, pos_mm, speed_mm_s, kind: who.kind, left_id, left_to, left_end_mm }
+                let room_mm = self.room_behind(at, lane, last);
+                Tail { id: who.id, pos_mm, speed_mm_s, kind: who.kind, left_id, left_to, left_end_mm, room_mm }
             };
         }
         anybody
+    }
+
+    /// See [`Tail::room_mm`]; whoever moves farther than [`ROOM_WITHIN_MM`] from the begin of the lane is not looked at.
+    fn room_behind(&self, at: &Context<'_>, lane: u32, last: usize) -> i32 {
+        let info = &at.map.lanes[lane as usize];
+        let mut taken_mm = 0;
+        for place in (info.base as usize..=last).rev() {
+            let driver = &at.drivers[usize::from(self.cars.who[place].kind)];
+            let pos = self.cars.pos_mm[place];
+            if self.cars.speed_mm_s[place] < SLOW_MM_S {
+                return pos - driver.length_mm - driver.min_gap_mm - taken_mm;
+            }
+            if pos > ROOM_WITHIN_MM {
+                break;
+            }
+            taken_mm += driver.length_mm + driver.min_gap_mm;
+        }
+        info.length_mm - taken_mm
     }
 
     pub(crate) fn local(&self, map: &Map, lane: u32) -> usize {
