@@ -260,6 +260,23 @@ impl Driver {
         }
     }
 
+    /// Fastest speed, mm/s, for the coming second from which one is down to another when a line is reached: all seconds
+    /// that are driven faster end before it.
+    pub(crate) fn slowing_mm_s(&self, distance_mm: i32, to_mm_s: i32) -> i32 {
+        let (distance, decel, to) = (i64::from(distance_mm), i64::from(self.decel_mm_s2), i64::from(to_mm_s));
+        // With n more such seconds after the coming one, each slower than the last by the deceleration, they take
+        // (n + 1) · v − decel · n · (n + 1) / 2, and n more fit if they do at the least v that needs so many.
+        let mut more = 0;
+        if distance <= to {
+            return to_mm_s;
+        }
+        while (more + 2) * (2 * to + (more + 1) * decel) < 2 * distance {
+            more += 1;
+        }
+        let fits = distance / (more + 1) + decel * more / 2;
+        fits.min(to + (more + 1) * decel).max(to) as i32
+    }
+
     /// Whether a vehicle can keep clear of what is ahead by braking, now and ever after.
     pub(crate) fn is_safe(&self, speed_mm_s: i32, gap_mm: i32, leader_brake_mm: i32) -> bool {
         gap_mm >= 0 && self.brake_mm(speed_mm_s) <= gap_mm + leader_brake_mm
@@ -320,6 +337,28 @@ mod tests {
                     way += v;
                 }
                 assert_eq!(driver.brake_mm(speed), way, "{speed} mm/s");
+            }
+        }
+    }
+
+    #[test]
+    fn who_slows_down_is_slow_enough_at_the_line_and_no_second_earlier() {
+        for driver in drivers() {
+            for to in [1, 1_500, 5_000, 9_999] {
+                // Of the seconds that are driven faster than `to` the last ends at the line or before.
+                let fits = |mut v: i32, distance: i32| {
+                    let mut way = 0;
+                    while v > to {
+                        way += v;
+                        v -= driver.decel_mm_s2;
+                    }
+                    way <= distance
+                };
+                for distance in (0..150_000).step_by(41) {
+                    let v = driver.slowing_mm_s(distance, to);
+                    assert!(v == to || fits(v, distance), "{distance} mm to {to} mm/s gave {v} mm/s");
+                    assert!(!fits(v + driver.decel_mm_s2 + 2, distance), "{distance} mm to {to} mm/s gave {v} mm/s");
+                }
             }
         }
     }

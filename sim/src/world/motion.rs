@@ -25,9 +25,6 @@ const CLEAR_MM: i32 = 10_000;
 /// Who is nearer to a wall than this cannot start before it is gone, mm: slower than [`STANDING_MM_S`] is standing.
 const WALL_MM: i32 = STANDING_MM_S;
 
-/// The step, ms: the least headway.
-const STEP_MS: i32 = 1_000;
-
 /// Somebody ahead: front, speed, kind.
 type Ahead = (i32, i32, u8);
 
@@ -356,12 +353,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Slowing to w before a line: no second that begins before the line is driven faster than w over it. What is seen
-    /// ahead needs no time to react, and w itself is always slow enough.
+    /// Slowing to w before a line. What is seen ahead needs no time to react, and w itself is always slow enough.
     fn slow_to(&mut self, distance: i32, wanted: i32) {
         if wanted < self.top {
-            let budget = distance.saturating_add(self.driver.brake_mm(wanted) + wanted);
-            self.allowed = self.allowed.min(self.driver.safe_at(budget, STEP_MS).max(wanted));
+            self.allowed = self.allowed.min(self.driver.slowing_mm_s(distance, wanted));
         }
     }
 
