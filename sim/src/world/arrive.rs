@@ -212,7 +212,7 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
     };
     let [here, there] = lanes_ahead(at, &route[leg..]);
     (who.lanes, who.better) = (here.must, here.good);
-    who.beyond_m = here.beyond_m[usize::from(info.number).min(LANES_MAX - 1)] as u16;
+    who.set_beyond_m(here.beyond_m[usize::from(info.number).min(LANES_MAX - 1)]);
     let mut best: Option<(u32, u32)> = None;
     for (nth, link) in at.map.links_from(lane).iter().enumerate() {
         let to = &at.map.lanes[link.to as usize];

@@ -62,8 +62,8 @@ impl Part {
                 Some(Wish::Must(side)) => self.may_change(at, lane, index, side, coming).ok_or(Some(side)),
                 Some(Wish::Easier(side)) => self.may_change(at, lane, index, side, coming).ok_or_else(|| {
                     let who = &self.cars.who[place];
-                    let left_mm = info.length_mm - self.cars.pos_mm[place] + 1_000 * i32::from(who.beyond_m);
-                    (left_mm < ASK_WITHIN_MM).then_some(side)
+                    let left_mm = info.length_mm - self.cars.pos_mm[place];
+                    (left_mm.saturating_add(who.beyond_mm()) < ASK_WITHIN_MM).then_some(side)
                 }),
                 Some(Wish::Free) if is_time && index >= usize::from(self.lanes[l].standing) => {
                     self.better_lane(at, lane, index, coming).ok_or(None)

@@ -115,7 +115,12 @@ impl Part {
         requests.sort_unstable_by_key(|r| (r.gives_way && !r.is_impatient, !r.is_impatient, r.id));
         for request in &requests {
             let refusal = self.try_grant(at, request, &mut scenes, tails);
-            self.count_waiting(at, request, refusal, &mut scenes[usize::from(at.map.lanes[request.lane as usize].node)]);
+            self.count_waiting(
+                at,
+                request,
+                refusal,
+                &mut scenes[usize::from(at.map.lanes[request.lane as usize].node)],
+            );
         }
         (self.scratch.requests, self.scratch.scenes) = (requests, scenes);
     }

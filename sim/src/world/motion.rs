@@ -4,10 +4,10 @@
 //! has been let beyond the line also follows whoever was let onto the next lane before him. Upstream: junction.
 //! Downstream: arrive, which takes in who crossed.
 
-use super::{Move, Piece};
 use super::arrive::next_link;
-use super::junction::{inside_mm, SQUEEZED_GAP_MM, wanted_mm_s};
+use super::junction::{SQUEEZED_GAP_MM, inside_mm, wanted_mm_s};
 use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
+use super::{Move, Piece};
 use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
 use crate::map::{Lane, Link, NONE};
 use crate::random::{Stream, bits32};
@@ -64,7 +64,8 @@ impl Part {
             if index < usize::from(state.granted) {
                 self.beyond_line(at, &mut view, info, pos, who, tails);
             } else if wall && who.flags & LAST_LEG == 0 {
-                let inside = if who.link == NONE { 0 } else { inside_mm(at, &at.map.links[who.link as usize], info, pos) };
+                let inside =
+                    if who.link == NONE { 0 } else { inside_mm(at, &at.map.links[who.link as usize], info, pos) };
                 view.stop_within(info.length_mm + inside - pos);
                 wall = false;
             }
@@ -447,13 +448,14 @@ fn limit_at(at: &Context<'_>, state: &LaneState, info: &Lane, pos: i32, who: Who
 ///
 /// Who may be let into the junction to wait there stays awake: that takes no leave.
 fn falls_asleep(at: &Context<'_>, state: &LaneState, info: &Lane, index: usize, pos: i32, who: Who) -> bool {
-    let may_enter = || who.link != NONE && {
-        let link = &at.map.links[who.link as usize];
-        link.yields != 0 && link.shown != NONE
+    let may_enter = || {
+        who.link != NONE && {
+            let link = &at.map.links[who.link as usize];
+            link.yields != 0 && link.shown != NONE
+        }
     };
-    let before_wall = info.length_mm.min(state.closed_from_mm) - pos < WALL_MM
-        && who.flags & LAST_LEG == 0
-        && !may_enter();
+    let before_wall =
+        info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0 && !may_enter();
     state.granted == 0 && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
 }
 
