@@ -153,10 +153,10 @@ impl Part {
                 }
             }
             // Somebody may still be leaving over the line; he only gets farther.
-            None if state.left_id != NONE => {
-                if !driver.is_safe(speed, state.left_rear_mm - driver.min_gap_mm - pos, 0) {
-                    return None;
-                }
+            None if state.left_id != NONE
+                && !driver.is_safe(speed, state.left_rear_mm - driver.min_gap_mm - pos, 0) =>
+            {
+                return None;
             }
             None => {}
         }
