@@ -15,6 +15,7 @@ mod change;
 mod forced;
 mod incident;
 mod junction;
+mod leave;
 mod motion;
 pub(crate) mod part;
 mod saved;

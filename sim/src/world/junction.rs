@@ -46,9 +46,6 @@ const INSIDE_MM: i32 = 5_000;
 /// Lines beyond the next for which leave is given at once where there is no room to stand between them.
 const LINES_MAX: u32 = 4;
 
-/// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
-const MOVING_MM_S: i32 = 500;
-
 /// Somebody who asks to go on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
@@ -82,8 +79,8 @@ enum Refusal {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scene {
     /// Ways of those who have been let on; of those among them who move.
-    claims: u64,
-    moving: u64,
+    pub(super) claims: u64,
+    pub(super) moving: u64,
     /// Ways of those who arrive soon or ask.
     near: u64,
     /// Ways that would cross somebody who has waited long enough.
@@ -125,83 +122,14 @@ impl Part {
         (self.scratch.requests, self.scratch.scenes) = (requests, scenes);
     }
 
-    /// Takes leave back where the signal says so, and notes where those who keep it are.
-    fn renew(&mut self, at: &Context<'_>, lane: u32, scenes: &mut [Scene]) {
-        let l = self.local(at.map, lane);
-        let info = &at.map.lanes[lane as usize];
-        let base = info.base as usize;
-        for index in 0..usize::from(self.lanes[l].granted) {
-            let (pos, speed, who) =
-                (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
-            let link = &at.map.links[who.link as usize];
-            let driver = &at.drivers[usize::from(who.kind)];
-            let lets_in = self.lets_in(at, &self.lanes[l], driver, pos, speed);
-            let must_stop = must_stop(at, link) || lets_in;
-            if must_stop && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
-                for other in index..usize::from(self.lanes[l].granted) {
-                    let who = self.cars.who[base + other];
-                    self.revoke(at, &at.map.links[who.link as usize], who.id);
-                }
-                self.lanes[l].granted = index as u16;
-                self.revoke_early(at, lane, 0);
-                return;
-            }
-            self.note(at, link, who.id, (pos, speed), scenes);
-        }
-    }
-
     /// Whether somebody lets in who asks from the lane beside, and so needs no leave before him.
-    fn lets_in(&self, at: &Context<'_>, state: &LaneState, driver: &Driver, pos: i32, speed: i32) -> bool {
+    pub(super) fn lets_in(&self, at: &Context<'_>, state: &LaneState, driver: &Driver, pos: i32, speed: i32) -> bool {
         if state.asks_rear_mm == i32::MAX || pos >= state.asks_rear_mm {
             return false;
         }
         let leader = &at.drivers[usize::from(state.asks_kind)];
         let gap = state.asks_rear_mm - driver.min_gap_mm - pos;
         driver.is_safe(speed, gap, driver.leader_brake_mm(state.asks_speed_mm_s, leader.decel_mm_s2))
-    }
-
-    /// Notes where somebody is who has leave, for every line for which he has it.
-    fn note<'a>(
-        &mut self,
-        at: &Context<'a>,
-        mut link: &'a Link,
-        id: u32,
-        (mut pos, speed): (i32, i32),
-        scenes: &mut [Scene],
-    ) {
-        loop {
-            let from = &at.map.lanes[link.from as usize];
-            let scene = &mut scenes[usize::from(from.node)];
-            scene.claims |= link.bit;
-            if speed > MOVING_MM_S {
-                scene.moving |= link.bit;
-            }
-            pos -= from.length_mm + link.length_mm;
-            let entry = self.entry(at, link);
-            let inbound = self.entries[entry].iter_mut().find(|i| i.id == id).expect("who was let on is listed");
-            (inbound.distance_mm, inbound.speed_mm_s) = (-pos, speed);
-            if !inbound.further {
-                return;
-            }
-            link = &at.map.links[inbound.next as usize];
-        }
-    }
-
-    /// As [`Part::renew`] for those who are still on the way to a lane.
-    fn renew_early(&mut self, at: &Context<'_>, lane: u32) {
-        if self.lanes[self.local(at.map, lane)].early == 0 {
-            return;
-        }
-        let info = &at.map.lanes[lane as usize];
-        let entry = self.entry_of(at, info);
-        let first = self.entries[entry].iter().filter(|inbound| inbound.further).position(|inbound| {
-            let driver = &at.drivers[usize::from(inbound.kind)];
-            must_stop(at, &at.map.links[inbound.next as usize])
-                && driver.brake_mm(inbound.speed_mm_s) <= info.length_mm + inbound.distance_mm
-        });
-        if let Some(first) = first {
-            self.revoke_early(at, lane, first);
-        }
     }
 
     /// Whether the first who has not been let on asks for it.
@@ -480,48 +408,8 @@ impl Part {
         (at.map.lanes[link.to as usize].entry - at.map.parts[self.number].entries.start) as usize
     }
 
-    fn entry_of(&self, at: &Context<'_>, lane: &Lane) -> usize {
+    pub(super) fn entry_of(&self, at: &Context<'_>, lane: &Lane) -> usize {
         (lane.entry - at.map.parts[self.number].entries.start) as usize
-    }
-
-    /// Takes one off the list of those who have been let onto a lane; whether he has leave for its end as well.
-    pub(super) fn forget(&mut self, at: &Context<'_>, link: &Link, id: u32) -> bool {
-        let entry = self.entry(at, link);
-        let Some(place) = self.entries[entry].iter().position(|inbound| inbound.id == id) else { return false };
-        self.entries[entry].remove(place).further
-    }
-
-    /// Takes leave back, and that for all lines beyond.
-    fn revoke(&mut self, at: &Context<'_>, link: &Link, id: u32) {
-        let entry = self.entry(at, link);
-        let Some(place) = self.entries[entry].iter().position(|inbound| inbound.id == id) else { return };
-        let inbound = self.entries[entry].remove(place);
-        if inbound.further {
-            let l = self.local(at.map, link.to);
-            self.lanes[l].early -= 1;
-            self.revoke(at, &at.map.links[inbound.next as usize], id);
-        }
-    }
-
-    /// Takes leave for the end of a lane back from those on the way to it, but for the first `keep` of them.
-    fn revoke_early(&mut self, at: &Context<'_>, lane: u32, keep: usize) {
-        let l = self.local(at.map, lane);
-        if usize::from(self.lanes[l].early) <= keep {
-            return;
-        }
-        let entry = self.entry_of(at, &at.map.lanes[lane as usize]);
-        let mut seen = 0;
-        for place in 0..self.entries[entry].len() {
-            let Inbound { id, next, further, .. } = self.entries[entry][place];
-            if further {
-                seen += 1;
-                if seen > keep {
-                    self.entries[entry][place].further = false;
-                    self.revoke(at, &at.map.links[next as usize], id);
-                }
-            }
-        }
-        self.lanes[l].early = keep as u16;
     }
 
     /// Tells the other parts who comes next onto each lane that begins at a junction.
@@ -548,7 +436,7 @@ pub(super) fn inside_mm(at: &Context<'_>, link: &Link, info: &Lane, pos: i32) ->
 }
 
 /// Whether a signal holds those who can stop.
-fn must_stop(at: &Context<'_>, link: &Link) -> bool {
+pub(super) fn must_stop(at: &Context<'_>, link: &Link) -> bool {
     matches!(at.shown(link), LinkState::Red | LinkState::Yellow)
 }
 
