@@ -189,6 +189,7 @@ pub(super) fn forced(names: &Names, rows: &[(TimeMs, Forced)]) -> Vec<ArrayRef> 
     let what = |force: ForcedKind| match force {
         ForcedKind::Released => "released",
         ForcedKind::Rerouted => "rerouted",
+        ForcedKind::Turned => "turned",
     };
     vec![
         times(rows.iter().map(|r| r.0)),

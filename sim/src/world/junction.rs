@@ -39,6 +39,10 @@ const PATIENCE_S: u16 = 20;
 /// Who is told to squeeze keeps this gap, mm.
 pub(crate) const SQUEEZED_GAP_MM: i32 = 1_500;
 
+/// Who is in a circle that turns keeps this gap, mm, and drives no faster than this, mm/s.
+pub(crate) const TURNING_GAP_MM: i32 = 500;
+pub(crate) const TURNING_MM_S: i32 = 1_000;
+
 /// Who may turn after those who come towards him waits so far beyond the line, mm: less than a car and its gap, so that
 /// the one behind him is still before it.
 const INSIDE_MM: i32 = 5_000;
@@ -64,6 +68,8 @@ pub(crate) struct Request {
     slot: u32,
     leg: u16,
     is_released: bool,
+    /// Is first on a street of a circle that turns.
+    is_turning: bool,
 }
 
 /// Why somebody may not go on yet.
@@ -173,7 +179,8 @@ impl Part {
         let shown = at.shown(link);
         request.gives_way = link.yields != 0 && shown != LinkState::Protected;
         let is_patient = state.held_s < PATIENCE_S || shown != LinkState::Off;
-        request.is_impatient = !request.is_inbound && !is_patient || is_inside && must_stop(at, link);
+        request.is_impatient =
+            !request.is_inbound && !is_patient || is_inside && must_stop(at, link) || request.is_turning;
         Some(request)
     }
 
@@ -194,7 +201,8 @@ impl Part {
             factor_permille: who.factor_permille,
             slot: who.slot,
             leg: who.leg,
-            is_released: who.flags & RELEASED != 0,
+            is_released: who.flags & RELEASED != 0 || state.is_turning,
+            is_turning: state.is_turning,
         })
     }
 
@@ -215,6 +223,7 @@ impl Part {
             slot: inbound.slot,
             leg: inbound.leg,
             is_released: false,
+            is_turning: false,
         })
     }
 
@@ -295,7 +304,11 @@ impl Part {
         let speed_mm_s = request.speed_mm_s;
         if let Some(ahead) = self.ahead_on(link, entry, usize::MAX, tails) {
             let leader = &at.drivers[usize::from(ahead.2)];
-            let min_gap = if is_released { SQUEEZED_GAP_MM.min(driver.min_gap_mm) } else { driver.min_gap_mm };
+            let min_gap = match (request.is_turning, is_released) {
+                (true, _) => TURNING_GAP_MM.min(driver.min_gap_mm),
+                (false, true) => SQUEEZED_GAP_MM.min(driver.min_gap_mm),
+                (false, false) => driver.min_gap_mm,
+            };
             let gap = distance_mm + ahead.0 - leader.length_mm - min_gap;
             if !driver.is_safe(speed_mm_s, gap, driver.leader_brake_mm(ahead.1, leader.decel_mm_s2)) {
                 return Err(if ahead.1 == 0 && speed_mm_s == 0 { Refusal::Full } else { Refusal::TooClose });
@@ -340,6 +353,7 @@ impl Part {
                 is_inbound: true,
                 leg,
                 is_released: false,
+                is_turning: false,
                 ..*request
             }
         })
@@ -350,7 +364,7 @@ impl Part {
         let Err(refusal) = refusal else { return };
         let l = self.local(at.map, request.lane);
         let info = &at.map.lanes[request.lane as usize];
-        if request.is_impatient && refusal == Refusal::Crossed {
+        if request.is_turning || request.is_impatient && refusal == Refusal::Crossed {
             scene.reserved |= at.map.links[request.link as usize].conflicts;
         }
         let state = &mut self.lanes[l];

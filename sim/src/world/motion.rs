@@ -5,7 +5,7 @@
 //! Downstream: arrive, which takes in who crossed.
 
 use super::arrive::next_link;
-use super::junction::{SQUEEZED_GAP_MM, inside_mm, wanted_mm_s};
+use super::junction::{SQUEEZED_GAP_MM, TURNING_GAP_MM, TURNING_MM_S, inside_mm, wanted_mm_s};
 use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
 use super::{Move, Piece};
 use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
@@ -38,6 +38,7 @@ impl Part {
         self.tally.updates += count as u64;
         let info = &at.map.lanes[lane as usize];
         if count == begin {
+            self.lanes[l].is_turning &= count > 0;
             self.overhang(at, l, info, tails);
             return;
         }
@@ -83,8 +84,16 @@ impl Part {
                 asks = self.give_room(at, &mut view, asks, pos, kind);
                 gives_room |= asks.is_none();
             }
-            let next = view.choose(at, who.id, wanted);
-            let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
+            let mut next = view.choose(at, who.id, wanted);
+            if state.is_turning {
+                self.lanes[l].is_turning &= index > 0 || next <= TURNING_MM_S;
+                next = if who.flags & STOPS == 0 { next.max(view.space.min(TURNING_MM_S)) } else { next };
+            }
+            let may_sleep = !gives_room
+                && !state.is_turning
+                && standing == index as u16
+                && speed == 0
+                && view.allowed < STANDING_MM_S;
             if may_sleep && falls_asleep(at, &state, info, index, pos, who) {
                 standing += 1;
             }
@@ -147,7 +156,7 @@ impl Part {
             leg += 1;
             if !inbound.further {
                 // Nobody passes the end of a lane for which he has no leave.
-                view.allowed = view.allowed.min(to_line);
+                (view.allowed, view.space) = (view.allowed.min(to_line), view.space.min(to_line));
                 if view.reach > to_line {
                     let to_end = look_through(at, view, who, (link, leg), to_line, tails);
                     view.stop_within(to_end);
@@ -317,6 +326,8 @@ struct View<'a> {
     /// Road that must be free for it, and the headway of today.
     reach: i32,
     tau_ms: i32,
+    /// Road to whatever is ahead as it stands now, less what is kept in a circle that turns.
+    space: i32,
     /// For the Intelligent Driver Model: the nearest ahead.
     gap: Option<(i32, i32)>,
 }
@@ -326,12 +337,13 @@ impl<'a> View<'a> {
         let top = (speed + driver.accel_mm_s2).min(wanted).max(speed - driver.decel_mm_s2);
         let tau_ms = driver.tau_ms(memory_s);
         let reach = driver.reach_at(top, tau_ms);
-        View { driver, speed, allowed: wanted, top, reach, tau_ms, gap: None }
+        View { driver, speed, allowed: wanted, top, reach, tau_ms, space: i32::MAX, gap: None }
     }
 
     fn follow(&mut self, at: &Context<'_>, ahead: Ahead, pos: i32, min_gap_mm: i32) {
         let leader = &at.drivers[usize::from(ahead.2)];
         let gap = ahead.0 - leader.length_mm - min_gap_mm - pos;
+        self.space = self.space.min(gap + min_gap_mm - TURNING_GAP_MM);
         self.keep_clear(gap, self.driver.leader_brake_mm(ahead.1, leader.decel_mm_s2));
         if self.driver.is_idm && self.gap.is_none_or(|(nearest, _)| gap < nearest) {
             self.gap = Some((gap, ahead.1));
@@ -348,6 +360,7 @@ impl<'a> View<'a> {
 
     /// A wall.
     fn stop_within(&mut self, distance: i32) {
+        self.space = self.space.min(distance);
         self.keep_clear(distance, 0);
         if self.driver.is_idm && self.gap.is_none_or(|(nearest, _)| distance < nearest) {
             self.gap = Some((distance, 0));

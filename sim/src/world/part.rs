@@ -138,6 +138,8 @@ pub(crate) struct LaneState {
     pub(crate) asks_rear_mm: i32,
     pub(crate) asks_speed_mm_s: i32,
     pub(crate) asks_kind: u8,
+    /// Belongs to a circle that turns ([`super::forced`]).
+    pub(crate) is_turning: bool,
 }
 
 /// Who crosses onto a lane, on the way to the part of that lane.
@@ -208,6 +210,7 @@ pub(crate) struct Tally {
     pub(crate) departed: u64,
     pub(crate) no_room: u64,
     pub(crate) released: u64,
+    pub(crate) turned: u64,
     pub(crate) lane_changes: u64,
 }
 
@@ -277,6 +280,7 @@ impl Part {
                 asks_rear_mm: i32::MAX,
                 asks_speed_mm_s: 0,
                 asks_kind: 0,
+                is_turning: false,
             })
             .collect();
         let mut part = Self {

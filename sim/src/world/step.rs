@@ -98,6 +98,8 @@ pub enum ForcedKind {
     Released,
     /// Given another way.
     Rerouted,
+    /// The first on a street of a closed circle, all of which closes up and goes on.
+    Turned,
 }
 
 /// What happened in one second; valid until the next.
