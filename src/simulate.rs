@@ -17,7 +17,7 @@ use roads::Network;
 use sim::city::CONNECTIONS_MAX;
 use sim::publish::PublishCounters;
 use sim::scene::{Laid, Scene};
-use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, Speed, World, run_city};
+use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, SensorConfig, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use sensing::Quality;
@@ -50,8 +50,13 @@ impl TrafficArgs {
         for count in &laid.report.counts {
             tracing::info!("demand: {}: {}", count.what, count.count);
         }
-        let sensors =
-            if self.sensors.is_given() { self.sensors.config(Quality::Lifelike)? } else { laid.sensors.clone() };
+        // Loops are where the files of the scenario have them, however well they measure.
+        let loops = laid.loops.clone();
+        let sensors = if self.sensors.is_given() {
+            SensorConfig { loops, ..self.sensors.config(Quality::Lifelike)? }
+        } else {
+            laid.sensors.clone()
+        };
         let world = World::new(network, laid.scenario.clone())?;
         Ok((City::new(world, sensors), laid))
     }

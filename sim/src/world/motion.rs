@@ -89,11 +89,7 @@ impl Part {
                 self.lanes[l].is_turning &= index > 0 || next <= TURNING_MM_S;
                 next = if who.flags & STOPS == 0 { next.max(view.space.min(TURNING_MM_S)) } else { next };
             }
-            let may_sleep = !gives_room
-                && !state.is_turning
-                && standing == index as u16
-                && speed == 0
-                && view.allowed < STANDING_MM_S;
+            let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
             if may_sleep && falls_asleep(at, &state, info, index, pos, who) {
                 standing += 1;
             }
@@ -469,7 +465,7 @@ fn falls_asleep(at: &Context<'_>, state: &LaneState, info: &Lane, index: usize, 
     };
     let before_wall =
         info.length_mm.min(state.closed_from_mm) - pos < WALL_MM && who.flags & LAST_LEG == 0 && !may_enter();
-    state.granted == 0 && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
+    state.granted == 0 && !state.is_turning && who.flags & (STOPS | RELEASED) == 0 && (index > 0 || before_wall)
 }
 
 /// Congestion is slower than half of what is wanted; it is forgotten at nine tenths of it.
