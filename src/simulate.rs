@@ -17,7 +17,7 @@ use roads::Network;
 use sim::city::CONNECTIONS_MAX;
 use sim::publish::PublishCounters;
 use sim::scene::{Laid, Scene};
-use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, Speed, World, run_city};
+use sim::{City, CityConfig, Metrics, Progress, PublishConfig, Scenario, SensorConfig, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use sensing::{Quality, parse_share};
@@ -34,6 +34,9 @@ pub(crate) struct TrafficArgs {
     /// The same seed gives the same traffic and the same reports
     #[arg(long, env = "ARTERIAL_SEED", default_value_t = Scenario::default().seed)]
     seed: u64,
+    /// Threads that step the city, 1 to 64; the outcome is the same on any number
+    #[arg(long, env = "ARTERIAL_THREADS", default_value_t = Scenario::default().threads)]
+    threads: usize,
     #[command(flatten)]
     sensors: sensing::SensorArgs,
 }
@@ -42,12 +45,18 @@ impl TrafficArgs {
     /// A scenario on its network, from that moment on. Sensors are the scenario's, unless the command line has its own.
     pub(crate) fn scene(&self, scene: &Scene, network: Arc<Network>, start: TimeMs) -> anyhow::Result<(City, Laid)> {
         let seed = (self.seed != Scenario::default().seed).then_some(self.seed);
-        let laid = scene.lay(&network, start, seed)?;
+        let mut laid = scene.lay(&network, start, seed)?;
+        laid.scenario.threads = self.threads;
         for count in &laid.report.counts {
             tracing::info!("demand: {}: {}", count.what, count.count);
         }
-        let sensors =
-            if self.sensors.is_given() { self.sensors.config(Quality::Lifelike)? } else { laid.sensors.clone() };
+        // Loops are where the files of the scenario have them, however well they measure.
+        let loops = laid.loops.clone();
+        let sensors = if self.sensors.is_given() {
+            SensorConfig { loops, ..self.sensors.config(Quality::Lifelike)? }
+        } else {
+            laid.sensors.clone()
+        };
         let world = World::new(network, laid.scenario.clone())?;
         Ok((City::new(world, sensors), laid))
     }
@@ -55,7 +64,8 @@ impl TrafficArgs {
     /// A city from that moment on.
     pub(crate) fn city(&self, network: Arc<Network>, start: TimeMs, usual: Quality) -> anyhow::Result<City> {
         let sensors = self.sensors.config(usual)?;
-        let scenario = Scenario { seed: self.seed, vehicles: self.vehicles, start, ..Scenario::default() };
+        let Self { seed, vehicles, threads, .. } = *self;
+        let scenario = Scenario { seed, vehicles, threads, start, ..Scenario::default() };
         let world = World::new(network, scenario)?;
         Ok(City::new(world, sensors))
     }

@@ -68,6 +68,8 @@ def run(net, routes, additional, end_s, seed, work, fcd=False, edges=True):
     return {
         "updates": updates,
         "cpu_s": used,
+        # Of the steps alone, as SUMO says.
+        "wall_s": wall_s,
         "departed": departed,
         "running": number(r"Running: (\d+)"),
         # As CityFlow's average travel time: seconds on the road by vehicle that entered, under way or not.

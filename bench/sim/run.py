@@ -3,9 +3,9 @@
 
     pip install -r bench/sim/requirements.txt
     cargo build --release -p sim --example play
-    python3 bench/sim/run.py --data DIR --out report.md [--work DIR] [--only grid,bologna,jinan] [--side 20]
+    python3 bench/sim/run.py --data DIR --out report.md [--work DIR] [--only grid,bologna,jinan] [--side 40]
 
-grid: CPU seconds per update, without output and with SUMO's FCD; bologna: travel time by edge and arrivals, three seeds
+grid: updates per CPU second, without output, with one event a car-second (SUMO: FCD), on one and two threads; bologna: travel time by edge and arrivals, three seeds
 each; jinan: mean seconds on the road. CityFlow has no package on PyPI; SUMO stands in for it. Every figure is a
 median; the raw numbers are written beside the report as JSON.
 """
@@ -28,8 +28,8 @@ SEEDS = (1, 2, 3)
 VEHICLES_MIN = 20
 
 
-def play(program, scenario, end_s, seed, edges=None):
-    words = [program, scenario, str(end_s), str(seed)] + ([edges] if edges else [])
+def play(program, scenario, end_s, seed, edges=None, options=()):
+    words = [program, scenario, str(end_s), str(seed), *options] + (["--edges", edges] if edges else [])
     done = subprocess.run(words, capture_output=True, text=True, timeout=1200)
     if done.returncode != 0:
         raise SystemExit(f"ours failed: {done.stderr[-600:]}")
@@ -108,26 +108,51 @@ def jinan_(args):
 
 def grid_(args):
     work = os.path.join(args.work, f"grid{args.side}")
-    area = args.side * args.side
-    net, routes, scenario = grid.make(args.side, work, area / 20, args.end_s, area * 5)
-    runs = {"sumo": [], "sumo with FCD": [], "arterial": []}
-    for seed in SEEDS:
-        runs["sumo"].append(peer.run(net, [routes], [], args.end_s, seed, work, edges=False))
-        runs["arterial"].append(play(args.play, scenario, args.end_s, seed))
-        runs["sumo with FCD"].append(peer.run(net, [routes], [], args.end_s, seed, work, fcd=True, edges=False))
+    net, routes, scenario = grid.make(args.side, work, args.per_s, args.end_s, args.side * args.side * 5)
+    sumo = lambda seed, end_s=args.end_s, fcd=False: peer.run(net, [routes], [], end_s, seed, work, fcd=fcd, edges=False)
+    ours = lambda seed, *options: play(args.play, scenario, args.end_s, seed, options=options)
+    runs = {name: [] for name in ("sumo", "sumo with FCD", "arterial", "arterial, events encoded", "arterial, 2 threads")}
     # What it takes to read the files is no part of a step; ours says the time of the steps alone.
-    idle_s = peer.run(net, [routes], [], 1, 1, work, edges=False)["cpu_s"]
-    rate = lambda run: run["updates"] / (run["cpu_s"] - (0 if "arrived" in run else idle_s))
-    return {name: {"updates": statistics.median(r["updates"] for r in all), "per_cpu_s": statistics.median(map(rate, all))} for name, all in runs.items()}
+    idle_s = sumo(1, end_s=1)["cpu_s"]
+    load = [os.getloadavg()[0]]
+    for seed in range(1, args.rounds + 1):
+        runs["sumo"].append(sumo(seed))
+        if seed <= args.fcd_rounds:
+            runs["sumo with FCD"].append(sumo(seed, fcd=True))
+        # A run of ours is a hundredth of SUMO's, so there are several.
+        for _ in range(3):
+            runs["arterial"].append(ours(seed))
+            runs["arterial, events encoded"].append(ours(seed, "--encode"))
+            runs["arterial, 2 threads"].append(ours(seed, "--threads", "2"))
+        load.append(os.getloadavg()[0])
+    for name in ("sumo", "sumo with FCD"):
+        for run in runs[name]:
+            run["cpu_s"] -= idle_s
+    return {"load": load, "rows": {name: grid_row(all) for name, all in runs.items() if all}}
+
+
+def grid_row(runs):
+    middle = lambda of: statistics.median(map(of, runs))
+    return {
+        "runs": [{key: run[key] for key in ("updates", "running", "cpu_s", "wall_s")} for run in runs],
+        "updates": middle(lambda run: run["updates"]),
+        "running": middle(lambda run: run["running"]),
+        "per_cpu_s": middle(lambda run: run["updates"] / run["cpu_s"]),
+        "per_wall_s": middle(lambda run: run["updates"] / run["wall_s"]),
+    }
 
 
 def report(found, out):
-    out.write(f"# The simulator against SUMO\n\n{peer.version()}; three seeds each, by turns; medians.\n")
+    out.write(f"# The simulator against SUMO\n\n{peer.version()}; by turns; medians.\n")
     if "grid" in found:
-        out.write("\n| on a grid of signals | updates | updates per CPU second | against SUMO |\n|---|---:|---:|---:|\n")
-        base = found["grid"]["sumo"]["per_cpu_s"]
-        for name, one in found["grid"].items():
-            out.write(f'| {name} | {one["updates"]:,.0f} | {one["per_cpu_s"]:,.0f} | {one["per_cpu_s"] / base:.1f} |\n')
+        rows = found["grid"]["rows"]
+        out.write("\n| on a grid of signals | updates | cars at the end | updates per CPU second | against SUMO |")
+        out.write(" updates per wall second |\n|---|---:|---:|---:|---:|---:|\n")
+        for name, one in rows.items():
+            base = rows["sumo with FCD" if "encoded" in name and "sumo with FCD" in rows else "sumo"]["per_cpu_s"]
+            out.write(f'| {name} | {one["updates"]:,.0f} | {one["running"]:,.0f} | {one["per_cpu_s"]:,.0f} |')
+            out.write(f' {one["per_cpu_s"] / base:.1f} | {one["per_wall_s"]:,.0f} |\n')
+        out.write(f'\nLoad of the machine: {", ".join(f"{x:.1f}" for x in found["grid"]["load"])}.\n')
     for place in ("bologna", "jinan"):
         if place not in found:
             continue
@@ -148,8 +173,11 @@ def main():
     asked.add_argument("--work", default=os.path.join(ROOT, "target", "bench-sim"))
     asked.add_argument("--play", default=os.path.join(ROOT, "target", "release", "examples", "play"))
     asked.add_argument("--only", default="grid,bologna,jinan")
-    asked.add_argument("--side", type=int, default=20)
-    asked.add_argument("--end-s", type=int, default=600)
+    asked.add_argument("--side", type=int, default=40, help="crossroads of the grid, a side")
+    asked.add_argument("--end-s", type=int, default=350, help="simulated seconds on the grid")
+    asked.add_argument("--per-s", type=float, default=150, help="vehicles that set out on the grid, a second")
+    asked.add_argument("--rounds", type=int, default=3, help="rounds on the grid")
+    asked.add_argument("--fcd-rounds", type=int, default=1, help="rounds of SUMO with FCD, which take longest")
     asked.add_argument("--out")
     args = asked.parse_args()
     args.work = os.path.abspath(args.work)

@@ -1,7 +1,8 @@
-//! Plays a scenario without output and says what it cost: `play SCENARIO SECONDS SEED [EDGES.csv]`.
+//! Plays a scenario and says what it cost: `play SCENARIO SECONDS SEED [--threads N] [--encode] [--edges FILE.csv]`.
 //!
+//! Nothing is written, unless `--encode` asks for one position a vehicle and second, measured exactly and encoded as JSON.
 //! One line of JSON: updates (a vehicle moved by a second), departed, arrived, on the road at the end, mean seconds on
-//! the road, CPU seconds of the steps alone. With a file, one row a street of the source: seconds to pass it by the mean
+//! the road, CPU and wall seconds of the steps alone, events encoded. With a file, one row a street of the source: seconds to pass it by the mean
 //! speed on it (as SUMO's edgeData), and vehicles that left it. Upstream: `bench/sim/run.py`.
 
 use std::collections::BTreeMap;
@@ -11,9 +12,12 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use events::TimeMs;
+use events::codec::BATCH_EVENTS_MAX;
 use roads::{ImportOptions, Network, import_with};
 use sim::scene::{Scene, SceneNetwork};
-use sim::{Scenario, World};
+use sim::sensor::Reports;
+use sim::sensor::encode::Encoder;
+use sim::{Move, Scenario, SensorConfig, Sensors, Step, World};
 
 /// Sums on one segment.
 #[derive(Clone, Copy, Default)]
@@ -23,41 +27,116 @@ struct Sums {
     left: u64,
 }
 
+impl Sums {
+    /// Takes in a move, without what of it lies in the junction beyond the segment: SUMO counts that apart.
+    fn add(&mut self, one: &Move, length_m: f64) {
+        let end_mm = (length_m * 1_000.0).round() as i64;
+        let (way_mm, time_ms) = (one.to_mm - one.from_mm, one.end_ms - one.begin_ms);
+        let before_mm = one.to_mm.min(end_mm) - one.from_mm.min(end_mm);
+        self.mm += before_mm;
+        self.ms += if way_mm > 0 { time_ms * before_mm / way_mm } else { time_ms * i64::from(one.to_mm <= end_mm) };
+        // Who goes on within the second has left.
+        self.left += u64::from(!one.last);
+    }
+}
+
+/// One position a vehicle and second, measured exactly and encoded.
+struct Encoding {
+    sensors: Sensors,
+    encoder: Encoder,
+    said: Reports,
+    payload: Vec<u8>,
+    events: usize,
+}
+
+impl Encoding {
+    fn new(world: &World) -> Self {
+        let exact = SensorConfig { with_signals: false, with_detectors: false, ..SensorConfig::default() };
+        Self {
+            sensors: Sensors::new(world, exact),
+            encoder: Encoder::new("sim", world.network(), false),
+            said: Reports::default(),
+            payload: Vec::new(),
+            events: 0,
+        }
+    }
+
+    fn take(&mut self, step: &Step<'_>) {
+        self.said.clear();
+        self.sensors.sense(step, &mut self.said, &mut Vec::new());
+        for batch in self.said.positions.chunks(BATCH_EVENTS_MAX) {
+            self.payload.clear();
+            self.encoder.positions(batch, &mut self.payload);
+            self.events += batch.len();
+        }
+    }
+}
+
+/// What is asked for beside scenario, seconds and seed.
+#[derive(Default)]
+struct Asked {
+    threads: Option<usize>,
+    encode: bool,
+    edges: Option<String>,
+}
+
+impl Asked {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let mut asked = Self::default();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--threads" => asked.threads = Some(words.next().ok_or("--threads needs a number")?.parse()?),
+                "--encode" => asked.encode = true,
+                "--edges" => asked.edges = Some(words.next().ok_or("--edges needs a file")?),
+                other => return Err(format!("there is no option {other}").into()),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "it measures how long the steps take")]
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [scenario, seconds, seed, rest @ ..] = words.as_slice() else {
-        return Err("usage: play SCENARIO SECONDS SEED [EDGES.csv]".into());
+        return Err("usage: play SCENARIO SECONDS SEED [--threads N] [--encode] [--edges FILE.csv]".into());
     };
     let (seconds, seed): (u64, u64) = (seconds.parse()?, seed.parse()?);
+    let asked = Asked::read(rest.iter().cloned())?;
     let scene = Scene::open(scenario)?;
     let network = Arc::new(open(&scene.network())?);
     let laid = scene.lay(&network, TimeMs(Scenario::default().start.0), Some(seed))?;
-    let mut world = World::new(Arc::clone(&network), laid.scenario)?;
+    let threads = asked.threads.unwrap_or(laid.scenario.threads);
+    let mut world = World::new(Arc::clone(&network), Scenario { threads, ..laid.scenario })?;
     let mut sums = vec![Sums::default(); network.segments().len()];
+    let mut encoding = asked.encode.then(|| Encoding::new(&world));
     let mut updates = 0_u64;
-    let begin_s = cpu_s();
+    let (begin_s, begin) = (cpu_s(), std::time::Instant::now());
     for _ in 0..seconds {
         let step = world.step();
-        let measured = (!rest.is_empty()).then(|| step.moves());
+        let measured = asked.edges.is_some().then(|| step.moves());
         for one in measured.into_iter().flatten() {
-            let sum = &mut sums[one.segment.at()];
-            sum.mm += one.to_mm - one.from_mm;
-            sum.ms += one.end_ms - one.begin_ms;
-            // Who goes on within the second has left; so has nobody who is still here.
-            sum.left += u64::from(!one.last);
+            sums[one.segment.at()].add(&one, network.segment(one.segment).length_m);
+        }
+        for (segment, _) in step.arrivals().filter(|_| asked.edges.is_some()) {
+            sums[segment.at()].left += 1;
+        }
+        if let Some(encoding) = &mut encoding {
+            encoding.take(&step);
         }
         updates += world.vehicles_on_road() as u64;
     }
-    let cpu_s = cpu_s() - begin_s;
-    if let Some(path) = rest.first() {
+    let (cpu_s, wall_s) = (cpu_s() - begin_s, begin.elapsed().as_secs_f64());
+    if let Some(path) = &asked.edges {
         write_edges(&network, &sums, path)?;
     }
     let counters = world.counters();
     let mean_s = updates as f64 / counters.departed.max(1) as f64;
+    let events = encoding.map_or(0, |encoding| encoding.events);
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        r#"{{"updates":{updates},"departed":{},"arrived":{},"running":{},"mean_s":{mean_s:.2},"cpu_s":{cpu_s:.3}}}"#,
+        r#"{{"updates":{updates},"departed":{},"arrived":{},"running":{},"mean_s":{mean_s:.2},"cpu_s":{cpu_s:.3},"wall_s":{wall_s:.3},"events":{events}}}"#,
         counters.departed,
         counters.arrived,
         world.vehicles_on_road()

@@ -28,7 +28,7 @@ pub(crate) struct Who {
     pub(crate) dwell_s: u16,
     /// Lanes of this segment that lead on along its route, as bits.
     pub(crate) lanes: u16,
-    /// Of those, the lanes from which the turn after the next is reached without a change.
+    /// Of those, the lanes from which it gets farthest without a change.
     pub(crate) better: u16,
     pub(crate) kind: u8,
     pub(crate) flags: u8,
@@ -42,6 +42,19 @@ impl Who {
     pub(crate) fn on_segment_s(&self, step: u32) -> u32 {
         u32::from((step as u16).wrapping_sub(self.since))
     }
+
+    /// How far beyond this segment it gets without a change of lanes, mm, rounded down; `i32::MAX` from 98 m on.
+    pub(crate) fn beyond_mm(&self) -> i32 {
+        match i32::from(self.flags >> BEYOND_SHIFT) {
+            7 => i32::MAX,
+            level => level * BEYOND_STEP_M * 1_000,
+        }
+    }
+
+    pub(crate) fn set_beyond_m(&mut self, beyond_m: f32) {
+        let level = (beyond_m as i32 / BEYOND_STEP_M).clamp(0, 7) as u8;
+        self.flags = self.flags & ((1 << BEYOND_SHIFT) - 1) | level << BEYOND_SHIFT;
+    }
 }
 
 /// The trip ends on this segment.
@@ -54,6 +67,10 @@ pub(crate) const FRESH: u8 = 4;
 pub(crate) const STOPS: u8 = 8;
 /// It has been told to squeeze through a gridlock.
 pub(crate) const RELEASED: u8 = 16;
+
+/// From this bit on the flags hold how far one gets without a change of lanes, in steps of so many metres.
+const BEYOND_SHIFT: u8 = 5;
+const BEYOND_STEP_M: i32 = 14;
 
 /// Three columns of the same order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 //!
 //! Lanes lie in the order of the junctions that they lead to, and junctions in the order of a space-filling curve, cut
 //! into parts that can be stepped at the same time: all that is decided at a junction is decided within one part.
-//! The parts depend on the network alone, never on threads. Upstream: the network. Downstream: the world.
+//! Junctions that a short segment joins ([`CLOSE_M`]) are looked after together, so that leave can be given over several
+//! of them at once. The parts depend on the network alone, never on threads. Upstream: the network. Downstream: the world.
 
 use roads::{LinkState, Network, NodeIndex, SegmentIndex, SignalPlan};
 
@@ -17,7 +18,14 @@ pub(crate) const NONE: u32 = u32::MAX;
 const PART_LANES: usize = 200;
 const PARTS_MAX: usize = 32;
 
-/// Movements of a junction that are told apart; in a larger one some share a bit and so exclude each other needlessly.
+/// Junctions that a shorter segment joins are looked after together, m: from 50 km/h one stops within 35 m, and who must
+/// be ready to stop on each short piece creeps along it.
+const CLOSE_M: f64 = 35.0;
+
+/// Junctions that are looked after together, at most; segments between two such groups are driven as any other.
+const CLOSE_MAX: u32 = 16;
+
+/// Links of a node that are told apart; at a larger one some share a bit and so exclude each other needlessly.
 const BITS: u32 = 64;
 
 /// One lane, as it never changes.
@@ -42,6 +50,10 @@ pub(crate) struct Lane {
     pub(crate) first_link: u32,
     /// Who comes onto it is listed here, in the part of the junction at its begin.
     pub(crate) entry: u32,
+    /// Its node among those of its junction.
+    pub(crate) node: u8,
+    /// The junction at its begin is looked after together with that at its end.
+    pub(crate) is_inner: bool,
 }
 
 /// A way from a lane to a lane.
@@ -67,16 +79,25 @@ pub(crate) struct Map {
     /// By segment.
     pub(crate) first_lane: Vec<u32>,
     pub(crate) links: Vec<Link>,
-    /// Lanes that lead to each junction: the first, and one past the last.
-    pub(crate) junctions: Vec<(u32, u32)>,
+    pub(crate) junctions: Vec<Junction>,
+    /// By node.
     pub(crate) junction_of: Vec<u32>,
-    pub(crate) node_of: Vec<NodeIndex>,
+    pub(crate) nodes: Vec<NodeIndex>,
     pub(crate) parts: Vec<Part>,
     pub(crate) part_of_lane: Vec<u8>,
-    /// Lanes from which each movement starts, as bits.
-    pub(crate) from_lanes: Vec<u16>,
     /// Links by what they are shown.
     shown_to: Vec<Vec<u32>>,
+}
+
+/// One node of the network, or several that are close.
+#[derive(Clone, Debug)]
+pub(crate) struct Junction {
+    /// Lanes that lead to it.
+    pub(crate) lanes: std::ops::Range<u32>,
+    /// Positions in [`Map::nodes`].
+    pub(crate) nodes: std::ops::Range<u32>,
+    /// Some lane is inner.
+    pub(crate) has_inner: bool,
 }
 
 /// What one part owns, as ranges.
@@ -105,20 +126,22 @@ impl Map {
             links: Vec::new(),
             junctions: Vec::new(),
             junction_of: vec![NONE; network.nodes().len()],
-            node_of: Vec::new(),
+            nodes: Vec::new(),
             parts: vec![Part::default()],
             part_of_lane: Vec::with_capacity(total),
-            from_lanes: Vec::new(),
             shown_to: Vec::new(),
         };
-        for node in order {
-            if coming_in[node.at()].is_empty() {
+        for close in order.chunk_by(|a, b| a.0 == b.0) {
+            if close.iter().all(|(_, node)| coming_in[node.at()].is_empty()) {
                 continue;
             }
             if map.lanes.len() * count >= map.parts.len() * total && map.parts.len() < count {
                 map.begin_part();
             }
-            map.add_junction(network, node, &coming_in[node.at()], spacing_mm);
+            map.begin_junction();
+            for &(_, node) in close {
+                map.add_node(network, node, &coming_in[node.at()], spacing_mm);
+            }
         }
         map.end_part();
         map.add_entries(network);
@@ -139,16 +162,15 @@ impl Map {
         first..first + u32::from(self.lanes[first as usize].beside)
     }
 
+    /// The nodes of a junction, as positions in [`Map::nodes`].
+    pub(crate) fn nodes_of(&self, junction: u32) -> std::ops::Range<usize> {
+        let nodes = &self.junctions[junction as usize].nodes;
+        nodes.start as usize..nodes.end as usize
+    }
+
     pub(crate) fn links_from(&self, lane: u32) -> &[Link] {
         let lane = &self.lanes[lane as usize];
         &self.links[lane.first_link as usize..lane.first_link as usize + usize::from(lane.links)]
-    }
-
-    /// The lanes, as bits, from which one gets from a segment to the next; 0 if there is no such turn.
-    pub(crate) fn lanes_towards(&self, network: &Network, from: SegmentIndex, to: SegmentIndex) -> u16 {
-        let range = network.movements_from(from);
-        let nth = network.successors(from).iter().position(|s| *s == to);
-        nth.map_or(0, |nth| self.from_lanes[range.start + nth])
     }
 
     /// The links that are shown what stands at a place.
@@ -168,10 +190,17 @@ impl Map {
         part.junctions.end = self.junctions.len() as u32;
     }
 
-    fn add_junction(&mut self, network: &Network, node: NodeIndex, coming_in: &[SegmentIndex], spacing_mm: i32) {
-        let begin = self.lanes.len() as u32;
-        self.junction_of[node.at()] = self.junctions.len() as u32;
-        self.node_of.push(node);
+    fn begin_junction(&mut self) {
+        let (lanes, nodes) = (self.lanes.len() as u32, self.nodes.len() as u32);
+        self.junctions.push(Junction { lanes: lanes..lanes, nodes: nodes..nodes, has_inner: false });
+    }
+
+    /// Adds a node and the lanes that lead to it to the last junction.
+    fn add_node(&mut self, network: &Network, node: NodeIndex, coming_in: &[SegmentIndex], spacing_mm: i32) {
+        self.junction_of[node.at()] = self.junctions.len() as u32 - 1;
+        let first_node = self.junctions.last().map_or(0, |junction| junction.nodes.start);
+        let number_of_node = (self.nodes.len() as u32 - first_node) as u8;
+        self.nodes.push(node);
         let number_of_part = (self.parts.len() - 1) as u8;
         for &at in coming_in {
             let segment = network.segment(at);
@@ -195,12 +224,16 @@ impl Map {
                     links: 0,
                     first_link: 0,
                     entry: NONE,
+                    node: number_of_node,
+                    is_inner: false,
                 });
                 part.places += places.min(i32::from(u16::MAX)) as u32;
                 self.part_of_lane.push(number_of_part);
             }
         }
-        self.junctions.push((begin, self.lanes.len() as u32));
+        let (lanes, nodes) = (self.lanes.len() as u32, self.nodes.len() as u32);
+        let junction = self.junctions.last_mut().expect("a junction has begun");
+        (junction.lanes.end, junction.nodes.end) = (lanes, nodes);
     }
 
     /// Numbers the begins of lanes in the order of the junctions that they begin at.
@@ -209,10 +242,14 @@ impl Map {
         for part in 0..self.parts.len() {
             let begin = next;
             for junction in self.parts[part].junctions.clone() {
-                for &at in network.outgoing(self.node_of[junction as usize]) {
-                    for lane in self.lanes_of(at) {
-                        self.lanes[lane as usize].entry = next;
-                        next += 1;
+                for node in self.nodes_of(junction) {
+                    for &at in network.outgoing(self.nodes[node]) {
+                        for lane in self.lanes_of(at) {
+                            let is_inner = self.junction_of[network.segment(at).to.at()] == junction;
+                            (self.lanes[lane as usize].entry, self.lanes[lane as usize].is_inner) = (next, is_inner);
+                            self.junctions[junction as usize].has_inner |= is_inner;
+                            next += 1;
+                        }
                     }
                 }
             }
@@ -222,13 +259,11 @@ impl Map {
 
     fn add_links(&mut self, network: &Network, plans: &[SignalPlan], shown: &Shown) {
         let movements = network.movements();
-        self.from_lanes = movements
-            .iter()
-            .map(|m| m.lanes.iter().filter(|(from, _)| *from < 16).fold(0, |mask, (from, _)| mask | 1 << from))
-            .collect();
-        let bits = bits_of(network, &self.node_of);
-        let masks = |list: &[u32]| list.iter().fold(0, |mask, other| mask | bits[*other as usize]);
+        // The links of every movement, and of every link its movement.
+        let mut links_of: Vec<Vec<u32>> = vec![Vec::new(); movements.len()];
+        let mut movement_of = Vec::new();
         let mut onto = vec![0_u16; self.lanes.len()];
+        let mut used = vec![0_u32; network.nodes().len()];
         for lane in 0..self.lanes.len() {
             let Lane { segment, number, .. } = self.lanes[lane];
             self.lanes[lane].first_link = self.links.len() as u32;
@@ -237,20 +272,37 @@ impl Map {
                 for (nth, &(_, to)) in movement.lanes.iter().enumerate().filter(|(_, (from, _))| *from == number) {
                     let to = self.first_lane[movement.to.at()] + u32::from(to);
                     onto[to as usize] += 1;
+                    links_of[at].push(self.links.len() as u32);
+                    movement_of.push(at);
+                    let next = &mut used[network.segment(segment).to.at()];
+                    *next += 1;
                     self.links.push(Link {
                         from: lane as u32,
                         to,
                         length_mm: (movement.length_m * 1_000.0).round() as i32,
                         limit_mm_s: (movement.speed_mps * 1_000.0) as i32,
                         shown: shown.place(plans, at, nth),
-                        bit: bits[at],
-                        conflicts: masks(&movement.conflicts),
-                        yields: masks(&movement.yields_to),
+                        bit: 1 << ((*next - 1) % BITS),
+                        conflicts: 0,
+                        yields: 0,
                         is_free: false,
                     });
                 }
             }
             self.lanes[lane].links = (self.links.len() as u32 - self.lanes[lane].first_link) as u16;
+        }
+        let to_right: Vec<f32> = movements.iter().map(|movement| to_right_deg(network, movement)).collect();
+        for (link, &at) in movement_of.iter().enumerate() {
+            let mask = |list: &[u32]| {
+                let others = list.iter().flat_map(|other| links_of[*other as usize].iter());
+                let crossing = others.filter(|other| {
+                    let bend = to_right[at] - to_right[movement_of[**other as usize]];
+                    self.do_meet(&self.links[link], &self.links[**other as usize], bend)
+                });
+                crossing.fold(0, |mask, other| mask | self.links[*other as usize].bit)
+            };
+            let (conflicts, yields) = (mask(&movements[at].conflicts), mask(&movements[at].yields_to));
+            (self.links[link].conflicts, self.links[link].yields) = (conflicts, yields);
         }
         for link in &mut self.links {
             link.is_free = link.shown == NONE && link.conflicts == 0 && onto[link.to as usize] == 1;
@@ -259,39 +311,72 @@ impl Map {
             }
         }
     }
+
+    /// Whether two ways of movements that cross or merge meet: onto different lanes of one segment they do only if the
+    /// one that bends more to the right, by `bend_deg`, ends farther left.
+    fn do_meet(&self, one: &Link, other: &Link, bend_deg: f32) -> bool {
+        let [a, b] = [one, other].map(|link| &self.lanes[link.to as usize]);
+        a.segment != b.segment
+            || match a.number.cmp(&b.number) {
+                std::cmp::Ordering::Less => bend_deg < 0.0,
+                std::cmp::Ordering::Equal => true,
+                std::cmp::Ordering::Greater => bend_deg > 0.0,
+            }
+    }
 }
 
-/// A bit for every movement, its place among those of its junction.
-fn bits_of(network: &Network, node_of: &[NodeIndex]) -> Vec<u64> {
-    let mut used = vec![0_u32; network.nodes().len()];
-    debug_assert!(node_of.len() <= used.len());
-    network
-        .movements()
-        .iter()
-        .map(|m| {
-            let next = &mut used[network.segment(m.from).to.at()];
-            *next += 1;
-            1 << ((*next - 1) % BITS)
-        })
-        .collect()
+/// How far a movement bends to the right, degrees, below 0 to the left.
+fn to_right_deg(network: &Network, movement: &roads::Movement) -> f32 {
+    let from = network.heading(movement.from, network.segment(movement.from).length_m).get();
+    let to = network.heading(movement.to, 0.0).get();
+    (to - from + 540.0).rem_euclid(360.0) - 180.0
 }
 
-/// All nodes along a curve that keeps neighbours together (Morton, A computer oriented geodetic data base, 1966).
-fn node_order(network: &Network) -> Vec<NodeIndex> {
+/// All nodes along a curve that keeps neighbours together (Morton, A computer oriented geodetic data base, 1966), each
+/// with the place on it of the first that is close to it.
+fn node_order(network: &Network) -> Vec<((u64, NodeIndex), NodeIndex)> {
     let [west, south, east, north] = network.bbox();
     let side = |x: f64, from: f64, to: f64| (((x - from) / (to - from).max(1e-12)).clamp(0.0, 1.0) * 65_535.0) as u32;
     let spread = |x: u32| (0..16).fold(0_u64, |code, bit| code | u64::from(x >> bit & 1) << (2 * bit));
-    let mut order: Vec<(u64, NodeIndex)> = network
-        .nodes()
-        .iter()
-        .enumerate()
-        .map(|(i, at)| {
+    let close = close_nodes(network);
+    let mut order: Vec<((u64, NodeIndex), NodeIndex)> = (0..network.nodes().len())
+        .map(|i| {
+            let first = close[i];
+            let at = network.nodes()[first as usize];
             let code = spread(side(at[0], west, east)) | spread(side(at[1], south, north)) << 1;
-            (code, NodeIndex(i as u32))
+            ((code, NodeIndex(first)), NodeIndex(i as u32))
         })
         .collect();
     order.sort_unstable();
-    order.into_iter().map(|(_, node)| node).collect()
+    order
+}
+
+/// For every node the one that stands for all that are close to it: the shortest segments join first, and no more than
+/// [`CLOSE_MAX`] nodes come together.
+fn close_nodes(network: &Network) -> Vec<u32> {
+    let mut short: Vec<(i64, SegmentIndex)> = network
+        .indices()
+        .map(|at| ((network.segment(at).length_m * 1_000.0) as i64, at))
+        .filter(|(length_mm, _)| *length_mm < (CLOSE_M * 1_000.0) as i64)
+        .collect();
+    short.sort_unstable();
+    let mut stands: Vec<u32> = (0..network.nodes().len() as u32).collect();
+    let mut size = vec![1_u32; stands.len()];
+    let root = |stands: &[u32], mut at: u32| {
+        while stands[at as usize] != at {
+            at = stands[at as usize];
+        }
+        at
+    };
+    for (_, at) in short {
+        let ends = [network.segment(at).from, network.segment(at).to].map(|node| root(&stands, node.0));
+        let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+        if low != high && size[low as usize] + size[high as usize] <= CLOSE_MAX {
+            stands[high as usize] = low;
+            size[low as usize] += size[high as usize];
+        }
+    }
+    (0..stands.len() as u32).map(|at| root(&stands, at)).collect()
 }
 
 /// Where each link of each signal stands among what all signals show.

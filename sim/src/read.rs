@@ -21,6 +21,7 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 use roads::{ImportReport, Network, SegmentIndex};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::scenario::{DepartAt, DepartLane, Route, Stop, TRIPS_MAX, Trip};
 use crate::vehicle::VehicleType;
@@ -50,8 +51,8 @@ pub enum ReadError {
     NoVehicles,
 }
 
-/// An induction loop of an additional file (SUMO's E1).
-#[derive(Clone, Debug, PartialEq)]
+/// An induction loop of an additional file (SUMO's E1): it counts on its lane alone and reports under its own id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loop {
     pub id: String,
     pub segment: SegmentIndex,

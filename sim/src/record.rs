@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use events::{DetectorInterval, Event, SignalState, TimeMs};
 use parquet::errors::ParquetError;
-use roads::Network;
+use roads::{Network, SegmentIndex};
 
 use crate::scenario::Incident;
 use crate::sensor::{Fault, PositionReport, Reports, Sensors};
@@ -61,6 +61,8 @@ struct Names {
     network: Arc<Network>,
     /// Segment ids, by index.
     segments: Vec<String>,
+    /// Source and segment of each loop.
+    loops: Vec<(String, SegmentIndex)>,
     /// Node of each signal.
     nodes: Vec<u32>,
     gateway: String,
@@ -123,6 +125,7 @@ impl Record {
         let network = Arc::clone(world.network());
         let names = Names {
             segments: network.segments().iter().map(|s| s.id.to_string()).collect(),
+            loops: sensors.detectors().iter().map(|d| (d.source().to_owned(), d.segment)).collect(),
             nodes: world.signals().iter().map(|s| s.node.0).collect(),
             gateway: sensors.config().gateway.clone(),
             network,

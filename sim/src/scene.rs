@@ -193,7 +193,7 @@ impl Scene {
             scenario.incidents.push(lay_incident(incident, &places)?);
         }
         scenario.check_on(network)?;
-        let sensors = self.sensors()?;
+        let sensors = SensorConfig { loops: loops.clone(), ..self.sensors()? };
         Ok(Laid { scenario, sensors, duration_s, clock_s, loops, report })
     }
 

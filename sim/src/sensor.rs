@@ -85,9 +85,11 @@ impl Sensors {
     pub fn new(world: &World, config: SensorConfig) -> Self {
         config.check().expect("whoever makes sensors has checked what they are to measure");
         let (network, seed) = (world.network().clone(), world.scenario().seed);
-        let detectors = if config.with_detectors { loops::all(&network, &config.gateway) } else { Vec::new() };
+        let detectors =
+            if config.with_detectors { loops::all(&network, &config.gateway, &config.loops) } else { Vec::new() };
         let mut detector_of = vec![NO_LOOP; network.segments().len()];
-        for (i, detector) in detectors.iter().enumerate() {
+        // The first of each segment: those of one lie side by side.
+        for (i, detector) in detectors.iter().enumerate().rev() {
             detector_of[detector.segment.at()] = i as u32;
         }
         let name = |node: NodeIndex| format!("{}.signal-{}", config.gateway, node.0);
@@ -176,10 +178,11 @@ impl Sensors {
         // Who crosses into another segment has several moves; everybody else has one.
         let mut earlier = Vec::new();
         for one in moves {
-            let detector = self.detector_of[one.segment.at()];
-            if detector != NO_LOOP {
+            let first = self.detector_of[one.segment.at()];
+            if first != NO_LOOP {
                 let length_mm = self.lengths_mm[usize::from(one.kind)];
-                self.detectors[detector as usize].observe(&one, length_mm, self.seed);
+                let here = self.detectors[first as usize..].iter_mut().take_while(|d| d.segment == one.segment);
+                here.for_each(|detector| detector.observe(&one, length_mm, self.seed));
             }
             if !one.last {
                 earlier.push(one);
@@ -335,11 +338,11 @@ impl Sensors {
         if self.day.replace(day) == Some(day) {
             return;
         }
-        for detector in &mut self.detectors {
+        for (i, detector) in self.detectors.iter_mut().enumerate() {
             detector.begin_day(self.seed, day, self.config.healthy_loop_share);
             if let Some(kind) = detector.fault {
                 let (begin, end) = (now, TimeMs((day + 1) * DAY_MS));
-                faults.push(Fault { who: Faulty::Loop(detector.segment.0), kind, begin, end, value: 0.0 });
+                faults.push(Fault { who: Faulty::Loop(i as u32), kind, begin, end, value: 0.0 });
             }
         }
     }

@@ -23,8 +23,8 @@ pub const FACTOR_PERMILLE_MIN: i32 = 800;
 /// See [`FACTOR_PERMILLE_MIN`].
 pub const FACTOR_PERMILLE_MAX: i32 = 1_200;
 
-/// Growth of the headway after four minutes of congestion, thousandths; see [`Driver::tau_ms`].
-const MEMORY_GROWTH_PERMILLE: i32 = 110;
+/// Growth of the headway after four minutes of congestion of our own drivers; see [`VehicleType::memory`].
+const MEMORY_GROWTH: f32 = 0.11;
 
 /// Farther ahead than this nothing matters, mm: from 200 km/h one stops within it.
 pub(crate) const HORIZON_MM: i32 = 700_000;
@@ -59,6 +59,12 @@ pub struct VehicleType {
     /// [`FACTOR_PERMILLE_MAX`].
     pub speed_factor_mean: f32,
     pub speed_factor_deviation: f32,
+    /// Share by which the headway grows after four minutes of congestion.
+    ///
+    /// Drivers keep larger gaps after minutes of congestion, so less flows out of a jam than flowed before it (Treiber
+    /// and Helbing, Memory effects in microscopic traffic models, Physical Review E 68, 2003). The greatest growth of
+    /// our own drivers, 0.11, is chosen to give a capacity drop of 6 % (TRID 365591); SUMO's and CityFlow's have none.
+    pub memory: f32,
     pub model: Model,
     pub is_bus: bool,
     pub is_truck: bool,
@@ -84,6 +90,7 @@ impl VehicleType {
             speed_max_mps: 55.0,
             speed_factor_mean: 1.0,
             speed_factor_deviation: 0.1,
+            memory: MEMORY_GROWTH,
             model: Model::Krauss,
             is_bus: false,
             is_truck: false,
@@ -142,6 +149,9 @@ impl VehicleType {
         if !within(self.speed_factor_mean, 0.1, 2.0) || !within(self.speed_factor_deviation, 0.0, 1.0) {
             return wrong("its speed factor must be 0.1 to 2 with a deviation of 0 to 1");
         }
+        if !within(self.memory, 0.0, 1.0) {
+            return wrong("its memory must be 0 to 1");
+        }
         if !within(self.share, 0.0, 1e6) {
             return wrong("its share must be 0 or more");
         }
@@ -172,6 +182,7 @@ pub(crate) struct Driver {
     sigma_permille: i32,
     pub(crate) speed_max_mm_s: i32,
     pub(crate) is_idm: bool,
+    memory_permille: i32,
 }
 
 impl Driver {
@@ -189,6 +200,7 @@ impl Driver {
             sigma_permille,
             speed_max_mm_s: milli(of.speed_max_mps),
             is_idm: of.model == Model::Idm,
+            memory_permille: milli(of.memory),
         }
     }
 
@@ -203,13 +215,9 @@ impl Driver {
         brake_mm(speed_mm_s, self.decel_mm_s2.max(leader_decel_mm_s2))
     }
 
-    /// The headway of a driver who has been in congestion for so long, ms.
-    ///
-    /// Drivers keep larger gaps after minutes of congestion, so less flows out of a jam than flowed before it (Treiber
-    /// and Helbing, Memory effects in microscopic traffic models, Physical Review E 68, 2003). The greatest growth,
-    /// [`MEMORY_GROWTH_PERMILLE`], is chosen to give a capacity drop of 6 % (TRID 365591).
+    /// The headway of a driver who has been in congestion for so long, ms; see [`VehicleType::memory`].
     pub(crate) fn tau_ms(&self, memory_s: u8) -> i32 {
-        self.tau_ms + self.tau_ms * i32::from(memory_s) * MEMORY_GROWTH_PERMILLE / 255_000
+        self.tau_ms + self.tau_ms * i32::from(memory_s) * self.memory_permille / 255_000
     }
 
     /// Road that must be free ahead to drive at a speed for one second, mm.
@@ -250,6 +258,23 @@ impl Driver {
                 return v as i32;
             }
         }
+    }
+
+    /// Fastest speed, mm/s, for the coming second from which one is down to another when a line is reached: all seconds
+    /// that are driven faster end before it.
+    pub(crate) fn slowing_mm_s(&self, distance_mm: i32, to_mm_s: i32) -> i32 {
+        let (distance, decel, to) = (i64::from(distance_mm), i64::from(self.decel_mm_s2), i64::from(to_mm_s));
+        // With n more such seconds after the coming one, each slower than the last by the deceleration, they take
+        // (n + 1) · v − decel · n · (n + 1) / 2, and n more fit if they do at the least v that needs so many.
+        let mut more = 0;
+        if distance <= to {
+            return to_mm_s;
+        }
+        while (more + 2) * (2 * to + (more + 1) * decel) < 2 * distance {
+            more += 1;
+        }
+        let fits = distance / (more + 1) + decel * more / 2;
+        fits.min(to + (more + 1) * decel).max(to) as i32
     }
 
     /// Whether a vehicle can keep clear of what is ahead by braking, now and ever after.
@@ -312,6 +337,28 @@ mod tests {
                     way += v;
                 }
                 assert_eq!(driver.brake_mm(speed), way, "{speed} mm/s");
+            }
+        }
+    }
+
+    #[test]
+    fn who_slows_down_is_slow_enough_at_the_line_and_no_second_earlier() {
+        for driver in drivers() {
+            for to in [1, 1_500, 5_000, 9_999] {
+                // Of the seconds that are driven faster than `to` the last ends at the line or before.
+                let fits = |mut v: i32, distance: i32| {
+                    let mut way = 0;
+                    while v > to {
+                        way += v;
+                        v -= driver.decel_mm_s2;
+                    }
+                    way <= distance
+                };
+                for distance in (0..150_000).step_by(41) {
+                    let v = driver.slowing_mm_s(distance, to);
+                    assert!(v == to || fits(v, distance), "{distance} mm to {to} mm/s gave {v} mm/s");
+                    assert!(!fits(v + driver.decel_mm_s2 + 2, distance), "{distance} mm to {to} mm/s gave {v} mm/s");
+                }
             }
         }
     }

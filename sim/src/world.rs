@@ -8,13 +8,16 @@
 //! Gridlock, stated: who has stood at the front of a lane for [`RELEASE_AFTER_S`] with nothing but a full lane before
 //! him is released (he may stand in the junction and close up to a metre and a half), and after every [`REROUTE_AFTER_S`]
 //! takes another way if there is one; so does who has stood for [`WRONG_LANE_S`] at the end of a lane that does not lead
-//! on. Nobody is ever moved elsewhere or taken away, and each such move is counted and a [`Forced`] of its step.
+//! on. Where that does not help and streets are full in a circle, each waiting for the next, all of the circle are turned
+//! after [`TURN_AFTER_S`] ([`forced`]). Nobody is ever moved elsewhere or taken away, and each such move is counted and a
+//! [`Forced`] of its step.
 
 mod arrive;
 mod change;
 mod forced;
 mod incident;
 mod junction;
+mod leave;
 mod motion;
 pub(crate) mod part;
 mod saved;
@@ -47,6 +50,9 @@ pub const REROUTE_AFTER_S: u16 = 120;
 /// Who has stood this long at the end of a lane that does not lead on looks for another way, seconds.
 pub const WRONG_LANE_S: u16 = 60;
 
+/// Who has stood this long at the front before a full lane turns with the circle that he is in, if he is in one, seconds.
+pub const TURN_AFTER_S: u16 = 180;
+
 /// Travel times for routing are refreshed this often, seconds.
 const REFRESH_S: u32 = 60;
 
@@ -59,6 +65,8 @@ pub struct Counters {
     pub rerouted: u64,
     /// Were told to squeeze through a gridlock.
     pub released: u64,
+    /// Were first on a street of a closed circle that was turned.
+    pub turned: u64,
     /// Trips whose two places are not connected.
     pub unroutable: u64,
     /// Trips that found no gap to enter the road in time.
@@ -82,7 +90,7 @@ pub struct World {
     /// By lane, and by entry.
     tails: Vec<Tail>,
     coming: Vec<Coming>,
-    /// By junction.
+    /// By node.
     blocked: Vec<bool>,
     /// Post between parts, by sender and receiver.
     mail: Vec<Vec<Vec<Arrival>>>,
@@ -119,7 +127,7 @@ impl World {
             demand,
             tails: vec![Tail::NOBODY; map.lanes.len()],
             coming: vec![Coming::NOBODY; entries],
-            blocked: vec![false; map.junctions.len()],
+            blocked: vec![false; network.nodes().len()],
             mail,
             parts,
             trips: Vec::new(),
@@ -178,6 +186,7 @@ impl World {
             counters.departed += part.tally.departed;
             counters.no_room += part.tally.no_room;
             counters.released += part.tally.released;
+            counters.turned += part.tally.turned;
             counters.lane_changes += part.tally.lane_changes;
             counters.updates += part.tally.updates;
         }
@@ -265,6 +274,7 @@ impl World {
         self.on_road = (entered - self.counters.arrived) as usize;
         self.waiting = (self.demand.asked - departed(&self.parts)) as usize;
         self.reroute_stuck();
+        self.turn_circles();
     }
 
     fn change_signals(&mut self) {

@@ -56,6 +56,7 @@ impl Vehicle {
             speed_max_mps: self.max_speed as f32,
             speed_factor_mean: 1.0,
             speed_factor_deviation: 0.0,
+            memory: 0.0,
             model: Model::Krauss,
             is_bus: false,
             is_truck: false,

@@ -195,6 +195,7 @@ fn vehicle_type(of: &Attributes, id: &str, class: &str, report: &mut ImportRepor
         speed_max_mps: number("maxSpeed", speed_max)?.min(100.0) as f32,
         speed_factor_mean: mean as f32,
         speed_factor_deviation: deviation as f32,
+        memory: 0.0,
         model,
         is_bus: matches!(class, "bus" | "coach"),
         is_truck: matches!(class, "truck" | "trailer"),

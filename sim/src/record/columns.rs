@@ -189,6 +189,7 @@ pub(super) fn forced(names: &Names, rows: &[(TimeMs, Forced)]) -> Vec<ArrayRef> 
     let what = |force: ForcedKind| match force {
         ForcedKind::Released => "released",
         ForcedKind::Rerouted => "rerouted",
+        ForcedKind::Turned => "turned",
     };
     vec![
         times(rows.iter().map(|r| r.0)),
@@ -210,11 +211,12 @@ pub(super) const FAULTS: [Column; 6] = [
 pub(super) fn faults(names: &Names, rows: &[Fault]) -> Vec<ArrayRef> {
     let segment = |who| match who {
         Faulty::Vehicle(_) => None,
-        Faulty::Loop(segment) | Faulty::Segment(segment) => Some(names.segments[segment as usize].as_str()),
+        Faulty::Loop(at) => Some(names.segments[names.loops[at as usize].1.at()].as_str()),
+        Faulty::Segment(segment) => Some(names.segments[segment as usize].as_str()),
     };
     let source = |who| match who {
         Faulty::Vehicle(id) => Some(format!("{}.v{id}", names.gateway)),
-        Faulty::Loop(segment) => Some(format!("{}.loop-{}", names.gateway, names.segments[segment as usize])),
+        Faulty::Loop(at) => Some(names.loops[at as usize].0.clone()),
         Faulty::Segment(_) => None,
     };
     let end = |r: &Fault| (r.end.0 != i64::MAX).then_some(r.end.0);

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::read::Loop;
+
 /// Shortest and longest time between two reports of one vehicle, seconds.
 pub const INTERVAL_S: std::ops::RangeInclusive<u32> = 1..=60;
 
@@ -76,6 +78,8 @@ pub struct SensorConfig {
     /// Whether positions say the segment's id and the offset on it.
     pub with_edge: bool,
     pub with_detectors: bool,
+    /// Where loops are, if somebody has said so; empty means one in every main street.
+    pub loops: Vec<Loop>,
     /// Share of the loops that work on any day, 0 to 1.
     pub healthy_loop_share: f64,
     pub with_signals: bool,
@@ -98,6 +102,7 @@ impl Default for SensorConfig {
             duplicate_share: 0.0,
             with_edge: false,
             with_detectors: true,
+            loops: Vec::new(),
             healthy_loop_share: 1.0,
             with_signals: true,
         }

@@ -62,7 +62,7 @@ impl FaultKind {
 pub enum Faulty {
     /// By the number of its id.
     Vehicle(u64),
-    /// By the index of its segment.
+    /// By its place in [`super::Sensors::detectors`].
     Loop(u32),
     /// By index.
     Segment(u32),

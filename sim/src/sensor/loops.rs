@@ -6,11 +6,13 @@
 //! imputing missing data for single-loop surveillance systems, TRR 1855, 2003. How often which occurs is assumed:
 //! the broken ones are shared out evenly.
 
+use events::topic::NAME_BYTES_MAX;
 use events::{DetectorInterval, LonLat, MetresPerSecond, TimeMs};
-use roads::{Network, RoadClass, SegmentIndex};
+use roads::{Network, RoadClass, SegmentId, SegmentIndex};
 
 use super::fault::FaultKind;
 use crate::random::{Stream, below, unit};
+use crate::read::Loop;
 use crate::world::Move;
 
 /// Loops count for so long before they report, ms.
@@ -41,7 +43,7 @@ const FAULTS: [FaultKind; 6] = [
     FaultKind::Crosstalk,
 ];
 
-/// A loop across all lanes of a segment.
+/// A loop across all lanes of a segment, or in one of them.
 #[derive(Clone, Debug)]
 pub struct Detector {
     pub segment: SegmentIndex,
@@ -49,6 +51,8 @@ pub struct Detector {
     pub at_mm: i64,
     /// What is wrong with it today; `None` is healthy.
     pub fault: Option<FaultKind>,
+    /// The lane that it lies in, 0 at the kerb; `None` lies across all.
+    lane: Option<u8>,
     /// The loop of the other direction, or the one listed before it: who is heard in crosstalk.
     pub(super) beside: Option<u32>,
     source: String,
@@ -72,10 +76,15 @@ pub(super) struct Sums {
     passages: u64,
 }
 
-/// The loops of a network: streets of class tertiary or higher that are long enough.
-pub(super) fn all(network: &Network, gateway: &str) -> Vec<Detector> {
-    let mut detectors: Vec<Detector> =
-        network.indices().filter(|at| has_loop(network, *at)).map(|at| Detector::new(network, at, gateway)).collect();
+/// The loops of a network, by segment: those that are asked for, or else one in every street of class tertiary or higher
+/// that is long enough.
+pub(super) fn all(network: &Network, gateway: &str, asked: &[Loop]) -> Vec<Detector> {
+    let mut detectors: Vec<Detector> = if asked.is_empty() {
+        network.indices().filter(|at| has_loop(network, *at)).map(|at| Detector::new(network, at, gateway)).collect()
+    } else {
+        asked.iter().map(|place| Detector::placed(network, place, gateway)).collect()
+    };
+    detectors.sort_by_key(|detector| detector.segment);
     let ends = |at: SegmentIndex| (network.segment(at).from, network.segment(at).to);
     let mut by_ends: Vec<_> = detectors.iter().enumerate().map(|(i, d)| (ends(d.segment), i as u32)).collect();
     by_ends.sort_unstable();
@@ -100,10 +109,39 @@ impl Detector {
             beside: None,
             source: format!("{gateway}.loop-{}", meta.id),
             at: network.place(segment, at_mm as f64 / 1_000.0),
+            lane: None,
             lanes: i64::from(meta.lanes.max(1)),
             id: meta.id.0,
             sums: Sums::default(),
         }
+    }
+
+    /// One in one lane, under a given id.
+    fn placed(network: &Network, place: &Loop, gateway: &str) -> Self {
+        // What cannot be in the name of a source (`events::topic::is_name`) becomes a low line.
+        let shown = |c: char| if c.is_control() || matches!(c, '/' | '+' | '#') { '_' } else { c };
+        let mut source = format!("{gateway}.");
+        let mut bytes_left = NAME_BYTES_MAX.saturating_sub(source.len());
+        source.extend(place.id.chars().map(shown).take_while(|c| {
+            let fits = bytes_left >= c.len_utf8();
+            bytes_left = bytes_left.saturating_sub(c.len_utf8());
+            fits
+        }));
+        let at_mm = (f64::from(place.offset_m) * 1_000.0) as i64;
+        Self {
+            at_mm,
+            source,
+            at: network.place(place.segment, f64::from(place.offset_m)),
+            lane: Some(place.lane),
+            lanes: 1,
+            id: SegmentId::of(&place.id).0,
+            ..Self::new(network, place.segment, gateway)
+        }
+    }
+
+    /// Under which name it reports.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Its state on a day, with that share of all loops healthy.
@@ -116,6 +154,9 @@ impl Detector {
     /// Counts a front that reaches the loop, and the time during which any part of the vehicle is over it.
     #[inline]
     pub(super) fn observe(&mut self, one: &Move, length_mm: i64, seed: u64) {
+        if self.lane.is_some_and(|lane| lane != one.lane) {
+            return;
+        }
         if one.from_mm < self.at_mm && self.at_mm <= one.to_mm {
             self.pass(one.speed_mm_s, seed);
         }

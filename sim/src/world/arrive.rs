@@ -2,6 +2,8 @@
 //!
 //! Upstream: the post of all parts. Downstream: change, which moves between lanes.
 
+use roads::SegmentIndex;
+
 use super::change::SEEN_AHEAD_MM;
 use super::junction::wanted_mm_s;
 use super::part::{Arrival, Coming, Context, Part, Waiting};
@@ -10,6 +12,16 @@ use crate::map::{Lane, NONE};
 use crate::random::{Stream, bits32};
 use crate::scenario::{DepartAt, DepartLane};
 use crate::vehicle::{Driver, FACTOR_PERMILLE_MAX};
+
+/// Lanes are chosen with so many segments of the route in view, or with so many metres.
+const LEGS_AHEAD_MAX: usize = 8;
+const LOOK_AHEAD_M: f64 = 300.0;
+
+/// Lanes of a segment that are told apart.
+const LANES_MAX: usize = 16;
+
+/// On a segment no longer than this nobody counts on changing lanes.
+const CHANGE_WITHIN_M: f64 = 40.0;
 
 impl Part {
     /// Takes in the post: at the rear of each lane, those from the front first.
@@ -26,6 +38,12 @@ impl Part {
             let count = usize::from(self.lanes[self.local(at.map, arrival.lane)].count);
             debug_assert!(count < usize::from(info.places), "a lane holds as many as fit on it");
             self.put_on(at, arrival.lane, count, car);
+            if arrival.further {
+                let l = self.local(at.map, arrival.lane);
+                assert!(usize::from(self.lanes[l].granted) == count && car.who.link != NONE, "leave is in order");
+                self.lanes[l].early -= 1;
+                self.lanes[l].granted += 1;
+            }
         }
         self.scratch.incoming = incoming;
     }
@@ -75,9 +93,10 @@ impl Part {
         let wanted = wanted_mm_s(driver, info.limit_mm_s, state.factor_permille);
         let mut speed = ((f64::from(speed_mps) * 1_000.0).min(1e6) as i32).min(wanted);
         let lanes = first..first + u32::from(info.beside);
+        let best = if who.better == 0 { u16::MAX } else { who.better };
         let usable = |lane: &u32| match lane_wish {
             DepartLane::Number(n) => *lane == first + u32::from(n.min(info.beside - 1)),
-            DepartLane::Best => who.lanes == 0 || who.lanes >> (*lane - first).min(15) & 1 == 1,
+            DepartLane::Best => best >> (*lane - first).min(15) & 1 == 1,
         };
         let Some(lane) = lanes.filter(usable).min_by_key(|lane| (self.lanes[self.local(at.map, *lane)].count, *lane))
         else {
@@ -111,7 +130,8 @@ impl Part {
         let info = &at.map.lanes[lane as usize];
         let (state, base) = (&self.lanes[self.local(at.map, lane)], info.base as usize);
         let count = usize::from(state.count);
-        if count + 2 >= usize::from(info.places) || state.is_closed_at(pos, pos - driver.length_mm) {
+        // Nobody comes before those who have leave for the end of the lane already.
+        if state.early > 0 || count + 2 >= usize::from(info.places) || state.is_closed_at(pos, pos - driver.length_mm) {
             return None;
         }
         let index = self.cars.pos_mm[base..base + count].partition_point(|front| *front > pos);
@@ -132,8 +152,12 @@ impl Part {
                     return None;
                 }
             }
-            // Somebody may still be leaving over the line: so much room covers the longest.
-            None if state.left_id != NONE && own + 33_000 > info.length_mm - pos => return None,
+            // Somebody may still be leaving over the line; he only gets farther.
+            None if state.left_id != NONE
+                && !driver.is_safe(speed, state.left_rear_mm - driver.min_gap_mm - pos, 0) =>
+            {
+                return None;
+            }
             None => {}
         }
         if own > info.length_mm - pos {
@@ -175,7 +199,8 @@ fn is_clear_behind(at: &Context<'_>, info: &Lane, rear: i32, speed: i32, driver:
 
 /// Chooses the link at the end of a lane, and the lanes that would do.
 ///
-/// Of the lanes that lead to the next segment those are better from which the turn after it needs no change.
+/// Of the lanes that lead to the next segment those are better from which one gets on without a change for as long as
+/// possible; where the next segments are too short to change on them, only lanes that need no change there will do.
 pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
     let route = &at.trips[who.slot as usize].route;
     let info = &at.map.lanes[lane as usize];
@@ -185,34 +210,81 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
         (who.link, who.lanes, who.better) = (NONE, 0, 0);
         return;
     };
-    who.lanes = at.map.lanes_towards(at.network, info.segment, next);
-    let after = route.get(leg + 2).map_or(u16::MAX, |after| at.map.lanes_towards(at.network, next, *after));
-    who.better = 0;
+    let [here, there] = lanes_ahead(at, &route[leg..]);
+    (who.lanes, who.better) = (here.must, here.good);
+    who.set_beyond_m(here.beyond_m[usize::from(info.number).min(LANES_MAX - 1)]);
     let mut best: Option<(u32, u32)> = None;
-    for number in 0..u32::from(info.beside) {
-        let from = info.first + number;
-        let first_link = at.map.lanes[from as usize].first_link;
-        for (nth, link) in at.map.links_from(from).iter().enumerate() {
-            let to = &at.map.lanes[link.to as usize];
-            if to.segment != next {
-                continue;
-            }
-            let leads_on = after >> to.number.min(15) & 1 == 1;
-            if leads_on {
-                who.better |= 1 << number.min(15);
-            }
-            if from == lane {
-                // Rather a lane from which the turn after is reached, then the nearest, then any.
-                let aside = u32::from(to.number.abs_diff(info.number).min(63));
-                let draw = bits32(at.seed, who.id, link.to, Stream::Lane) >> 8;
-                let cost = u32::from(!leads_on) << 31 | aside << 24 | draw;
-                if best.is_none_or(|(least, _)| cost < least) {
-                    best = Some((cost, first_link + nth as u32));
-                }
-            }
+    for (nth, link) in at.map.links_from(lane).iter().enumerate() {
+        let to = &at.map.lanes[link.to as usize];
+        if to.segment != next {
+            continue;
+        }
+        let does = |mask: u16| mask >> to.number.min(15) & 1 == 1;
+        // Rather a lane from which the turns after are reached, then the nearest, then any.
+        let aside = u32::from(to.number.abs_diff(info.number).min(63));
+        let draw = bits32(at.seed, who.id, link.to, Stream::Lane) >> 8 & 0x3f_ffff;
+        let cost = u32::from(!does(there.must)) << 31 | u32::from(!does(there.good)) << 30 | aside << 22 | draw >> 2;
+        if best.is_none_or(|(least, _)| cost < least) {
+            best = Some((cost, info.first_link + nth as u32));
         }
     }
-    who.link = best.map_or(NONE, |(_, link)| link);
+    // Who would come onto a lane that does not lead on changes before, if he can.
+    let is_right = who.lanes >> info.number.min(15) & 1 == 1;
+    who.link = best.filter(|_| is_right).map_or(NONE, |(_, link)| link);
+}
+
+/// Lanes of a segment.
+#[derive(Clone, Copy)]
+struct Lanes {
+    /// Those that lead on at all, as bits.
+    must: u16,
+    /// Those from which one gets farthest without a change, as bits.
+    good: u16,
+    /// How far beyond the segment one gets from each without a change, m.
+    beyond_m: [f32; LANES_MAX],
+}
+
+/// The lanes that lead on from the first segment of a route, and from the second.
+fn lanes_ahead(at: &Context<'_>, route: &[SegmentIndex]) -> [Lanes; 2] {
+    let (mut end, mut ahead_m) = (1, 0.0);
+    while end + 1 < route.len() && end < LEGS_AHEAD_MAX && ahead_m < LOOK_AHEAD_M {
+        ahead_m += at.network.segment(route[end]).length_m;
+        end += 1;
+    }
+    let mut here = Lanes { must: u16::MAX, good: u16::MAX, beyond_m: [0.0; LANES_MAX] };
+    let mut there = here;
+    for pair in route[..=end].windows(2).rev() {
+        there = here;
+        let next_m = at.network.segment(pair[1]).length_m as f32;
+        let is_long = f64::from(next_m) > CHANGE_WITHIN_M;
+        let nth = at.network.successors(pair[0]).iter().position(|to| *to == pair[1]);
+        let movement = nth.map(|nth| &at.network.movements()[at.network.movements_from(pair[0]).start + nth]);
+        let (mut any, mut must, mut beyond_m) = (0, 0, [0.0_f32; LANES_MAX]);
+        for &(from, to) in movement.map_or(&[][..], |movement| &movement.lanes) {
+            let (from, to) = (usize::from(from).min(LANES_MAX - 1), usize::from(to).min(LANES_MAX - 1));
+            any |= 1 << from;
+            must |= if is_long || there.must >> to & 1 == 1 { 1 << from } else { 0 };
+            beyond_m[from] = beyond_m[from].max(next_m + there.beyond_m[to]);
+        }
+        must = if must == 0 { any } else { must };
+        let farthest_m = (0..LANES_MAX).filter(|n| must >> n & 1 == 1).map(|n| beyond_m[n]).fold(0.0, f32::max);
+        let is_good = |n: &usize| must >> n & 1 == 1 && beyond_m[*n] >= farthest_m - 1.0;
+        here = Lanes { must, good: (0..LANES_MAX).filter(is_good).fold(0, |mask, n| mask | 1 << n), beyond_m };
+    }
+    [here, there]
+}
+
+/// The link that a trip will take at the end of a lane that it is on the way to; [`NONE`] if it stops or ends there, or
+/// does not get on from there.
+pub(super) fn next_link(at: &Context<'_>, lane: u32, slot: u32, leg: u16, id: u32) -> u32 {
+    let segment = at.map.lanes[lane as usize].segment;
+    let details = at.trips[slot as usize].details.as_deref();
+    if details.is_some_and(|d| d.stops.iter().any(|stop| stop.segment == segment)) {
+        return NONE;
+    }
+    let mut who = Who { id, slot, leg, ..Who::default() };
+    set_course(at, lane, &mut who);
+    who.link
 }
 
 /// The next stop on this segment, or where the trip ends.

@@ -24,7 +24,7 @@ const POLITENESS_PERMILLE: i32 = 200;
 /// Least advantage, mm/s² (MOBIL: 0.1 m/s², here more, since a step lasts a second).
 const THRESHOLD_MM_S2: i32 = 500;
 
-/// Nearer to the end of the lane than this, who must change asks to be let in, mm.
+/// Nearer than this to where his lane ends or leads elsewhere, who must change asks to be let in, mm.
 const ASK_WITHIN_MM: i32 = 100_000;
 
 /// A closed piece of a lane is known so far ahead, mm.
@@ -51,7 +51,8 @@ impl Part {
             let place = info.base as usize + index;
             let who = &self.cars.who[place];
             let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(EVERY_S);
-            let leads_on = who.link != NONE || who.flags & LAST_LEG != 0;
+            let is_good = who.better == 0 || who.better >> info.number.min(15) & 1 == 1;
+            let leads_on = who.link != NONE && is_good || who.flags & LAST_LEG != 0;
             if !is_time && leads_on && self.lanes[l].closed_from_mm == i32::MAX {
                 index += 1;
                 continue;
@@ -59,7 +60,11 @@ impl Part {
             let wish = self.wish(l, info, self.cars.pos_mm[place], who);
             let target = match wish {
                 Some(Wish::Must(side)) => self.may_change(at, lane, index, side, coming).ok_or(Some(side)),
-                Some(Wish::Easier(side)) if is_time => self.may_change(at, lane, index, side, coming).ok_or(None),
+                Some(Wish::Easier(side)) => self.may_change(at, lane, index, side, coming).ok_or_else(|| {
+                    let who = &self.cars.who[place];
+                    let left_mm = info.length_mm - self.cars.pos_mm[place];
+                    (left_mm.saturating_add(who.beyond_mm()) < ASK_WITHIN_MM).then_some(side)
+                }),
                 Some(Wish::Free) if is_time && index >= usize::from(self.lanes[l].standing) => {
                     self.better_lane(at, lane, index, coming).ok_or(None)
                 }

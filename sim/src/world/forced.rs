@@ -1,17 +1,69 @@
-//! Other ways for those who are stuck: the only thing that is done to anybody from outside.
+//! What is done to anybody from outside: other ways for those who are stuck, and closed circles that are turned.
+//!
+//! A closed circle is a number of streets, each so full that the first on it cannot go on to the next. While it turns
+//! everybody on it closes up to half a metre at walking pace, so that there is room at the rear of each street; the first
+//! goes before all others at his junction and needs no more room than that. A street stops turning when the first on it
+//! can drive faster by himself, or nobody is on it. Physics hold as ever: nobody touches anybody, nobody leaves his lane.
 //!
 //! Upstream: the parts, which say who is stuck. Downstream: his route.
 
 use roads::SegmentIndex;
 
-use super::{Forced, ForcedKind, World, arrive};
+use super::{Forced, ForcedKind, TURN_AFTER_S, World, arrive};
 use crate::map::NONE;
 use crate::vehicle::VehicleId;
 
 /// Most who are given another way within one second; the others ask again after [`super::REROUTE_AFTER_S`].
 const REROUTES_MAX: usize = 50;
 
+/// Circles are looked for this often, seconds.
+const LOOK_EVERY_S: u32 = 10;
+
 impl World {
+    /// Finds the closed circles of those who have stood for [`TURN_AFTER_S`], and has them turned.
+    pub(super) fn turn_circles(&mut self) {
+        if !self.step.is_multiple_of(LOOK_EVERY_S) {
+            return;
+        }
+        // The lane that each waits for, ascending by lane.
+        let mut waits: Vec<(u32, u32)> = Vec::new();
+        for part in &self.parts {
+            let first = self.map.parts[part.number].lanes.start;
+            for (state, lane) in part.lanes.iter().zip(first..) {
+                if state.blocked_s >= TURN_AFTER_S && state.count > 0 && state.granted == 0 && !state.is_turning {
+                    let link = part.cars.who[self.map.lanes[lane as usize].base as usize].link;
+                    if link != NONE {
+                        waits.push((lane, self.map.links[link as usize].to));
+                    }
+                }
+            }
+        }
+        let next = |lane: u32| waits.binary_search_by_key(&lane, |(from, _)| *from).ok();
+        for begin in 0..waits.len() {
+            // Whoever is in a circle comes back to where he began within as many steps as there are lanes.
+            let mut circle = vec![waits[begin].0];
+            let mut at = next(waits[begin].1);
+            while let Some(i) = at.filter(|i| *i != begin && circle.len() <= waits.len()) {
+                circle.push(waits[i].0);
+                at = next(waits[i].1);
+            }
+            // The circle is told once, by its first lane.
+            if at == Some(begin) && circle.iter().all(|lane| *lane >= waits[begin].0) {
+                circle.into_iter().for_each(|lane| self.turn(lane));
+            }
+        }
+    }
+
+    fn turn(&mut self, lane: u32) {
+        let part = &mut self.parts[usize::from(self.map.part_of_lane[lane as usize])];
+        let l = part.local(&self.map, lane);
+        let info = &self.map.lanes[lane as usize];
+        (part.lanes[l].is_turning, part.lanes[l].standing) = (true, 0);
+        let vehicle = VehicleId(u64::from(part.cars.who[info.base as usize].id));
+        part.forced.push(Forced { vehicle, segment: info.segment, what: ForcedKind::Turned });
+        part.tally.turned += 1;
+    }
+
     /// Gives another way to those who are stuck, in the order of trip numbers.
     pub(super) fn reroute_stuck(&mut self) {
         let mut stuck: Vec<(u32, u32)> =

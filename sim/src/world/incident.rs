@@ -5,7 +5,6 @@
 use roads::{NodeIndex, SegmentIndex};
 
 use super::{IncidentShown, World};
-use crate::map::NONE;
 use crate::scenario::{Disruption, Incident};
 
 impl World {
@@ -77,10 +76,7 @@ impl World {
     }
 
     fn block(&mut self, node: NodeIndex, blocked: bool) {
-        let junction = self.map.junction_of[node.at()];
-        if junction != NONE {
-            self.blocked[junction as usize] = blocked;
-        }
+        self.blocked[node.at()] = blocked;
     }
 
     fn limit(&mut self, segment: SegmentIndex, limit_mm_s: i32) {

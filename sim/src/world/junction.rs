@@ -10,6 +10,9 @@
 //!   junction,
 //! - he can still keep clear of the last one let onto it before him, who becomes his leader.
 //!
+//! Who may turn at a green signal after those who come towards him waits for a gap within the junction, [`INSIDE_MM`]
+//! beyond the line, and goes first of all once they have to stop.
+//!
 //! Leave is taken back only by yellow or red, and only from who can stop: who cannot, passes during yellow.
 //! Who has given way for [`PATIENCE_S`] where no signal rules gets the next gap: nobody else is let on across him.
 //!
@@ -19,10 +22,11 @@
 
 use roads::LinkState;
 
-use super::part::{Coming, Context, Inbound, Part, Tail, last_on};
+use super::arrive::next_link;
+use super::part::{Coming, Context, Inbound, LaneState, Part, Tail, last_on};
 use super::{Forced, ForcedKind, RELEASE_AFTER_S, REROUTE_AFTER_S};
 use crate::cars::{RELEASED, STOPS};
-use crate::map::{Link, NONE};
+use crate::map::{Lane, Link, NONE};
 use crate::vehicle::{Driver, VehicleId};
 
 /// Gap in time that is wanted before those who go first, seconds (HCM 2010, exhibit 19-10: critical headways of two-way
@@ -35,8 +39,16 @@ const PATIENCE_S: u16 = 20;
 /// Who is told to squeeze keeps this gap, mm.
 pub(crate) const SQUEEZED_GAP_MM: i32 = 1_500;
 
-/// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
-const MOVING_MM_S: i32 = 500;
+/// Who is in a circle that turns keeps this gap, mm, and drives no faster than this, mm/s.
+pub(crate) const TURNING_GAP_MM: i32 = 500;
+pub(crate) const TURNING_MM_S: i32 = 1_000;
+
+/// Who may turn after those who come towards him waits so far beyond the line, mm: less than a car and its gap, so that
+/// the one behind him is still before it.
+const INSIDE_MM: i32 = 5_000;
+
+/// Lines beyond the next for which leave is given at once where there is no room to stand between them.
+const LINES_MAX: u32 = 4;
 
 /// Somebody who asks to go on.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +59,17 @@ pub(crate) struct Request {
     gives_way: bool,
     is_impatient: bool,
     id: u32,
+    /// Is on the way to the lane; its position is below 0 then.
+    is_inbound: bool,
+    pos_mm: i32,
+    speed_mm_s: i32,
+    kind: u8,
+    factor_permille: u16,
+    slot: u32,
+    leg: u16,
+    is_released: bool,
+    /// Is first on a street of a circle that turns.
+    is_turning: bool,
 }
 
 /// Why somebody may not go on yet.
@@ -58,12 +81,12 @@ enum Refusal {
     TooClose,
 }
 
-/// What is going on before one junction.
+/// What is going on before one node.
 #[derive(Clone, Copy, Debug, Default)]
-struct Scene {
+pub(crate) struct Scene {
     /// Ways of those who have been let on; of those among them who move.
-    claims: u64,
-    moving: u64,
+    pub(super) claims: u64,
+    pub(super) moving: u64,
     /// Ways of those who arrive soon or ask.
     near: u64,
     /// Ways that would cross somebody who has waited long enough.
@@ -73,83 +96,77 @@ struct Scene {
 impl Part {
     /// Renews what was granted before one junction, and grants more.
     pub(super) fn let_on(&mut self, at: &Context<'_>, junction: u32, tails: &[Tail]) {
-        let mut scene = Scene::default();
         let mut requests = std::mem::take(&mut self.scratch.requests);
+        let mut scenes = std::mem::take(&mut self.scratch.scenes);
         requests.clear();
-        let (first, end) = at.map.junctions[junction as usize];
-        for lane in first..end {
-            let state = self.lanes[self.local(at.map, lane)];
-            if state.granted > 0 {
-                self.renew(at, lane, &mut scene);
+        scenes.clear();
+        let own = &at.map.junctions[junction as usize];
+        scenes.resize(own.nodes.len(), Scene::default());
+        for lane in own.lanes.clone() {
+            if self.lanes[self.local(at.map, lane)].granted > 0 {
+                self.renew(at, lane, &mut scenes);
             }
-            if state.count > 0 {
-                requests.extend(self.request(at, lane, &mut scene));
-            }
+        }
+        if own.has_inner {
+            own.lanes.clone().for_each(|lane| self.renew_early(at, lane));
+        }
+        for lane in own.lanes.clone() {
+            let scene = &mut scenes[usize::from(at.map.lanes[lane as usize].node)];
+            requests.extend(self.request(at, lane, scene));
         }
         // Those who need not give way first; among the others who has waited longest.
         requests.sort_unstable_by_key(|r| (r.gives_way && !r.is_impatient, !r.is_impatient, r.id));
         for request in &requests {
-            let refusal = self.try_grant(at, junction, request, &mut scene, tails);
-            self.count_waiting(at, request, refusal, &mut scene);
+            let refusal = self.try_grant(at, request, &mut scenes, tails);
+            self.count_waiting(
+                at,
+                request,
+                refusal,
+                &mut scenes[usize::from(at.map.lanes[request.lane as usize].node)],
+            );
         }
-        self.scratch.requests = requests;
+        (self.scratch.requests, self.scratch.scenes) = (requests, scenes);
     }
 
-    /// Takes leave back where the signal says so, and notes where those who keep it are.
-    fn renew(&mut self, at: &Context<'_>, lane: u32, scene: &mut Scene) {
-        let l = self.local(at.map, lane);
-        let info = &at.map.lanes[lane as usize];
-        let base = info.base as usize;
-        for index in 0..usize::from(self.lanes[l].granted) {
-            let (pos, speed, who) =
-                (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
-            let link = &at.map.links[who.link as usize];
-            let driver = &at.drivers[usize::from(who.kind)];
-            let must_stop = matches!(at.shown(link), LinkState::Red | LinkState::Yellow);
-            if must_stop && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
-                for other in index..usize::from(self.lanes[l].granted) {
-                    let who = self.cars.who[base + other];
-                    self.forget(at, &at.map.links[who.link as usize], who.id);
-                }
-                self.lanes[l].granted = index as u16;
-                return;
-            }
-            scene.claims |= link.bit;
-            if speed > MOVING_MM_S {
-                scene.moving |= link.bit;
-            }
-            let entry = self.entry(at, link);
-            let inbound = self.entries[entry].iter_mut().find(|i| i.id == who.id).expect("who was let on is listed");
-            inbound.distance_mm = info.length_mm + link.length_mm - pos;
-            inbound.speed_mm_s = speed;
+    /// Whether somebody lets in who asks from the lane beside, and so needs no leave before him.
+    pub(super) fn lets_in(&self, at: &Context<'_>, state: &LaneState, driver: &Driver, pos: i32, speed: i32) -> bool {
+        if state.asks_rear_mm == i32::MAX || pos >= state.asks_rear_mm {
+            return false;
         }
+        let leader = &at.drivers[usize::from(state.asks_kind)];
+        let gap = state.asks_rear_mm - driver.min_gap_mm - pos;
+        driver.is_safe(speed, gap, driver.leader_brake_mm(state.asks_speed_mm_s, leader.decel_mm_s2))
     }
 
     /// Whether the first who has not been let on asks for it.
     fn request(&self, at: &Context<'_>, lane: u32, scene: &mut Scene) -> Option<Request> {
+        let info = &at.map.lanes[lane as usize];
         let l = self.local(at.map, lane);
-        let (state, info) = (&self.lanes[l], &at.map.lanes[lane as usize]);
-        if state.granted >= state.count {
+        let state = &self.lanes[l];
+        let mut request = if state.granted < state.count {
+            self.first_on(info, state)?
+        } else if info.is_inner {
+            self.first_inbound(at, lane, info)?
+        } else {
+            return None;
+        };
+        let link = &at.map.links[request.link as usize];
+        // Who waits in the junction for a gap goes when those who come towards him have to stop.
+        let is_inside = request.pos_mm > info.length_mm;
+        if must_stop(at, link) && !is_inside {
             return None;
         }
-        let index = info.base as usize + usize::from(state.granted);
-        let who = &self.cars.who[index];
-        if who.link == NONE || who.flags & STOPS != 0 {
-            return None;
-        }
-        let link = &at.map.links[who.link as usize];
-        let shown = at.shown(link);
-        if matches!(shown, LinkState::Red | LinkState::Yellow) {
-            return None;
-        }
-        let (pos, speed) = (self.cars.pos_mm[index], self.cars.speed_mm_s[index]);
+        let (pos, speed) = (request.pos_mm, request.speed_mm_s);
         let to_line = info.length_mm - pos;
         if state.closed_from_mm < info.length_mm && pos <= state.closed_from_mm {
             return None;
         }
-        let driver = &at.drivers[usize::from(who.kind)];
+        let driver = &at.drivers[usize::from(request.kind)];
+        if !request.is_inbound && self.lets_in(at, state, driver, pos, speed) {
+            return None;
+        }
         let wanted =
-            (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, who.factor_permille).max(speed));
+            (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, request.factor_permille).max(speed));
         if to_line > driver.reach_mm(wanted) {
             if to_line < GAP_S * speed {
                 scene.near |= link.bit;
@@ -159,27 +176,119 @@ impl Part {
         if !link.is_free {
             scene.near |= link.bit;
         }
-        let gives_way = link.yields != 0 && shown != LinkState::Protected;
-        let is_impatient = state.held_s >= PATIENCE_S && shown == LinkState::Off;
-        Some(Request { lane, link: who.link, gives_way, is_impatient, id: who.id })
+        let shown = at.shown(link);
+        request.gives_way = link.yields != 0 && shown != LinkState::Protected;
+        let is_patient = state.held_s < PATIENCE_S || shown != LinkState::Off;
+        request.is_impatient =
+            !request.is_inbound && !is_patient || is_inside && must_stop(at, link) || request.is_turning;
+        Some(request)
+    }
+
+    /// The first on a lane who has not been let on.
+    fn first_on(&self, info: &Lane, state: &LaneState) -> Option<Request> {
+        let index = info.base as usize + usize::from(state.granted);
+        let who = &self.cars.who[index];
+        (who.link != NONE && who.flags & STOPS == 0).then(|| Request {
+            lane: info.first + u32::from(info.number),
+            link: who.link,
+            gives_way: false,
+            is_impatient: false,
+            id: who.id,
+            is_inbound: false,
+            pos_mm: self.cars.pos_mm[index],
+            speed_mm_s: self.cars.speed_mm_s[index],
+            kind: who.kind,
+            factor_permille: who.factor_permille,
+            slot: who.slot,
+            leg: who.leg,
+            is_released: who.flags & RELEASED != 0 || state.is_turning,
+            is_turning: state.is_turning,
+        })
+    }
+
+    /// The first on the way to a lane who has not been let beyond its end.
+    fn first_inbound(&self, at: &Context<'_>, lane: u32, info: &Lane) -> Option<Request> {
+        let inbound = self.entries[self.entry_of(at, info)].iter().find(|inbound| !inbound.further)?;
+        (inbound.next != NONE).then(|| Request {
+            lane,
+            link: inbound.next,
+            gives_way: false,
+            is_impatient: false,
+            id: inbound.id,
+            is_inbound: true,
+            pos_mm: -inbound.distance_mm,
+            speed_mm_s: inbound.speed_mm_s,
+            kind: inbound.kind,
+            factor_permille: inbound.factor_permille,
+            slot: inbound.slot,
+            leg: inbound.leg,
+            is_released: false,
+            is_turning: false,
+        })
     }
 
     fn try_grant(
         &mut self,
         at: &Context<'_>,
-        junction: u32,
         request: &Request,
-        scene: &mut Scene,
+        scenes: &mut [Scene],
         tails: &[Tail],
     ) -> Result<(), Refusal> {
+        let with_next = self.judge(at, request, scenes, tails, LINES_MAX)?;
         let link = &at.map.links[request.link as usize];
-        let l = self.local(at.map, request.lane);
         let info = &at.map.lanes[request.lane as usize];
-        let index = info.base as usize + usize::from(self.lanes[l].granted);
-        let who = self.cars.who[index];
-        let driver = &at.drivers[usize::from(who.kind)];
-        let is_released = who.flags & RELEASED != 0;
-        if at.blocked[junction as usize] {
+        let entry = self.entry(at, link);
+        let l = self.local(at.map, request.lane);
+        if request.is_inbound {
+            let list = self.entry_of(at, info);
+            let inbound = self.entries[list].iter_mut().find(|inbound| inbound.id == request.id);
+            inbound.expect("who asks on the way to a lane is listed there").further = true;
+            self.lanes[l].early += 1;
+        } else {
+            self.lanes[l].granted += 1;
+        }
+        self.entries[entry].push(Inbound {
+            id: request.id,
+            distance_mm: info.length_mm + link.length_mm - request.pos_mm,
+            speed_mm_s: request.speed_mm_s,
+            kind: request.kind,
+            factor_permille: request.factor_permille,
+            slot: request.slot,
+            leg: request.leg + 1,
+            next: if at.map.lanes[link.to as usize].is_inner {
+                next_link(at, link.to, request.slot, request.leg + 1, request.id)
+            } else {
+                NONE
+            },
+            further: false,
+        });
+        let scene = &mut scenes[usize::from(info.node)];
+        scene.claims |= link.bit;
+        scene.moving |= link.bit;
+        let state = &mut self.lanes[l];
+        state.standing = 0;
+        (state.blocked_s, state.held_s) = (0, 0);
+        if with_next && let Some(next) = self.beyond(at, request, link) {
+            return self.try_grant(at, &next, scenes, tails);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody may go on; `true` if only together with leave for the next line as well.
+    fn judge(
+        &self,
+        at: &Context<'_>,
+        request: &Request,
+        scenes: &[Scene],
+        tails: &[Tail],
+        lines: u32,
+    ) -> Result<bool, Refusal> {
+        let link = &at.map.links[request.link as usize];
+        let info = &at.map.lanes[request.lane as usize];
+        let scene = &scenes[usize::from(info.node)];
+        let driver = &at.drivers[usize::from(request.kind)];
+        let is_released = request.is_released;
+        if at.blocked[at.network.segment(info.segment).to.at()] {
             return Err(Refusal::Closed);
         }
         let claims = if is_released { scene.moving } else { scene.claims };
@@ -191,30 +300,63 @@ impl Part {
             return Err(Refusal::Crossed);
         }
         let entry = self.entry(at, link);
-        let must_clear = link.conflicts != 0 && !is_released;
-        if must_clear
-            && self.room_mm(at, link, entry, tails) < driver.length_mm.min(at.map.lanes[link.to as usize].length_mm)
-        {
-            return Err(Refusal::Full);
-        }
-        let distance_mm = info.length_mm + link.length_mm - self.cars.pos_mm[index];
-        let speed_mm_s = self.cars.speed_mm_s[index];
+        let distance_mm = info.length_mm + link.length_mm - request.pos_mm;
+        let speed_mm_s = request.speed_mm_s;
         if let Some(ahead) = self.ahead_on(link, entry, usize::MAX, tails) {
             let leader = &at.drivers[usize::from(ahead.2)];
-            let min_gap = if is_released { SQUEEZED_GAP_MM.min(driver.min_gap_mm) } else { driver.min_gap_mm };
+            let min_gap = match (request.is_turning, is_released) {
+                (true, _) => TURNING_GAP_MM.min(driver.min_gap_mm),
+                (false, true) => SQUEEZED_GAP_MM.min(driver.min_gap_mm),
+                (false, false) => driver.min_gap_mm,
+            };
             let gap = distance_mm + ahead.0 - leader.length_mm - min_gap;
             if !driver.is_safe(speed_mm_s, gap, driver.leader_brake_mm(ahead.1, leader.decel_mm_s2)) {
                 return Err(if ahead.1 == 0 && speed_mm_s == 0 { Refusal::Full } else { Refusal::TooClose });
             }
         }
-        self.entries[entry].push(Inbound { id: who.id, distance_mm, speed_mm_s, kind: who.kind });
-        scene.claims |= link.bit;
-        scene.moving |= link.bit;
-        let state = &mut self.lanes[l];
-        state.granted += 1;
-        state.standing = 0;
-        (state.blocked_s, state.held_s) = (0, 0);
-        Ok(())
+        let must_clear = link.conflicts != 0 && !is_released;
+        if !must_clear || self.room_mm(at, link, entry, tails) >= driver.length_mm {
+            return Ok(false);
+        }
+        // Too short to stand on: it takes leave for the line beyond.
+        let next = self.beyond(at, request, link).ok_or(Refusal::Full)?;
+        if lines == 0 || must_stop(at, &at.map.links[next.link as usize]) {
+            return Err(Refusal::Full);
+        }
+        self.judge(at, &next, scenes, tails, lines - 1).map(|_| true)
+    }
+
+    /// What somebody would ask for next, once he has leave for a link: `None` where others are before him.
+    fn beyond(&self, at: &Context<'_>, request: &Request, link: &Link) -> Option<Request> {
+        let info = &at.map.lanes[link.to as usize];
+        if !info.is_inner {
+            return None;
+        }
+        let state = &self.lanes[self.local(at.map, link.to)];
+        let waits = |inbound: &Inbound| !inbound.further && inbound.id != request.id;
+        if state.granted < state.count || self.entries[self.entry_of(at, info)].iter().any(waits) {
+            return None;
+        }
+        let leg = request.leg + 1;
+        let next = next_link(at, link.to, request.slot, leg, request.id);
+        (next != NONE).then(|| {
+            let beyond = &at.map.links[next as usize];
+            let from = &at.map.lanes[link.from as usize];
+            let gives_way = beyond.yields != 0 && at.shown(beyond) != LinkState::Protected;
+            let pos_mm = request.pos_mm - from.length_mm - link.length_mm;
+            Request {
+                lane: link.to,
+                link: next,
+                gives_way,
+                is_impatient: false,
+                pos_mm,
+                is_inbound: true,
+                leg,
+                is_released: false,
+                is_turning: false,
+                ..*request
+            }
+        })
     }
 
     /// Counts for how long the first of a lane has stood, and does what is stated for a gridlock.
@@ -222,12 +364,12 @@ impl Part {
         let Err(refusal) = refusal else { return };
         let l = self.local(at.map, request.lane);
         let info = &at.map.lanes[request.lane as usize];
-        if request.is_impatient && refusal == Refusal::Crossed {
+        if request.is_turning || request.is_impatient && refusal == Refusal::Crossed {
             scene.reserved |= at.map.links[request.link as usize].conflicts;
         }
         let state = &mut self.lanes[l];
         let index = info.base as usize + usize::from(state.granted);
-        if state.granted > 0 || self.cars.speed_mm_s[index] > 0 {
+        if request.is_inbound || state.granted > 0 || self.cars.speed_mm_s[index] > 0 {
             return;
         }
         match refusal {
@@ -250,10 +392,13 @@ impl Part {
 
     /// Room to stand on the lane that a link leads to, for one more than have been let onto it, mm.
     fn room_mm(&self, at: &Context<'_>, link: &Link, entry: usize, tails: &[Tail]) -> i32 {
+        let tail = &tails[link.to as usize];
         let mut room = at.map.lanes[link.to as usize].length_mm;
-        if let Some((front, speed, kind)) = last_on(tails, link.to) {
+        if tail.id != NONE {
+            room = room.min(tail.room_mm);
+        } else if let Some((front, speed, kind)) = last_on(tails, link.to) {
             let last = &at.drivers[usize::from(kind)];
-            room = room.min(front + last.brake_mm(speed) - last.length_mm - last.min_gap_mm);
+            room = room.min(front.saturating_add(last.brake_mm(speed)) - last.length_mm - last.min_gap_mm);
         }
         for inbound in &self.entries[entry] {
             let driver = &at.drivers[usize::from(inbound.kind)];
@@ -277,16 +422,15 @@ impl Part {
         (at.map.lanes[link.to as usize].entry - at.map.parts[self.number].entries.start) as usize
     }
 
-    /// Takes one off the list of those who have been let onto a lane.
-    pub(super) fn forget(&mut self, at: &Context<'_>, link: &Link, id: u32) {
-        let entry = self.entry(at, link);
-        self.entries[entry].retain(|inbound| inbound.id != id);
+    pub(super) fn entry_of(&self, at: &Context<'_>, lane: &Lane) -> usize {
+        (lane.entry - at.map.parts[self.number].entries.start) as usize
     }
 
     /// Tells the other parts who comes next onto each lane that begins at a junction.
     pub(super) fn show_coming(&self, at: &Context<'_>, junction: u32, coming: &mut [Coming]) {
         let own = at.map.parts[self.number].entries.start;
-        for &segment in at.network.outgoing(at.map.node_of[junction as usize]) {
+        let outgoing = at.map.nodes_of(junction).flat_map(|node| at.network.outgoing(at.map.nodes[node]));
+        for &segment in outgoing {
             for lane in at.map.lanes_of(segment) {
                 let entry = (at.map.lanes[lane as usize].entry - own) as usize;
                 coming[entry] = self.entries[entry].first().map_or(Coming::NOBODY, |first| {
@@ -297,6 +441,17 @@ impl Part {
             }
         }
     }
+}
+
+/// How far beyond the line somebody may wait whom a green signal lets turn after those who come towards him, mm.
+pub(super) fn inside_mm(at: &Context<'_>, link: &Link, info: &Lane, pos: i32) -> i32 {
+    let is_permitted = link.yields != 0 && at.shown(link) == LinkState::Green;
+    if is_permitted || pos > info.length_mm { INSIDE_MM.min(link.length_mm / 3) } else { 0 }
+}
+
+/// Whether a signal holds those who can stop.
+pub(super) fn must_stop(at: &Context<'_>, link: &Link) -> bool {
+    matches!(at.shown(link), LinkState::Red | LinkState::Yellow)
 }
 
 /// The speed that a driver wants where a limit holds, mm/s.

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Forced, Move};
 use crate::cars::{Car, Cars};
+#[cfg(doc)]
+use crate::map::Lane;
 use crate::map::{Link, Map, NONE, UNSIGNALLED};
-use crate::vehicle::Driver;
+use crate::vehicle::{Driver, VehicleId};
 
 /// The last vehicle of a lane, as everybody sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub(crate) struct Tail {
     pub(crate) left_id: u32,
     pub(crate) left_to: u32,
     pub(crate) left_end_mm: i32,
+    /// Room to stand behind the last one who stands, less what those take who move up behind him.
+    pub(crate) room_mm: i32,
 }
 
 /// The first of those who have been let onto a lane and have not reached it.
@@ -42,8 +46,14 @@ pub(crate) struct Coming {
 
 impl Tail {
     pub(crate) const NOBODY: Self =
-        Self { id: NONE, pos_mm: 0, speed_mm_s: 0, kind: 0, left_id: NONE, left_to: NONE, left_end_mm: 0 };
+        Self { id: NONE, pos_mm: 0, speed_mm_s: 0, kind: 0, left_id: NONE, left_to: NONE, left_end_mm: 0, room_mm: 0 };
 }
+
+/// As far as anybody looks for a queue that could keep him in the junction, mm.
+const ROOM_WITHIN_MM: i32 = 60_000;
+
+/// Who is slower than this counts as standing in a queue, mm/s.
+const SLOW_MM_S: i32 = 1_000;
 
 /// Lanes so short that one vehicle spans several are followed so far.
 const SPANNED_MAX: usize = 8;
@@ -86,6 +96,14 @@ pub(crate) struct Inbound {
     pub(crate) distance_mm: i32,
     pub(crate) speed_mm_s: i32,
     pub(crate) kind: u8,
+    pub(crate) factor_permille: u16,
+    /// Where its trip is kept, and the position of the lane's segment in its route.
+    pub(crate) slot: u32,
+    pub(crate) leg: u16,
+    /// The link that it will take at the end of the lane, where leave for it can be given already ([`Lane::is_inner`]).
+    pub(crate) next: u32,
+    /// Has that leave.
+    pub(crate) further: bool,
 }
 
 /// A lane, as it changes.
@@ -94,6 +112,8 @@ pub(crate) struct LaneState {
     pub(crate) count: u16,
     /// So many from the front have been let beyond the line.
     pub(crate) granted: u16,
+    /// So many who are still before the lane have been let beyond its line as well; all on it have been, then.
+    pub(crate) early: u16,
     /// So many from the front stand and cannot start before the first is let on.
     pub(crate) standing: u16,
     /// Seconds for which the first has stood with nothing but a full lane before it.
@@ -108,6 +128,8 @@ pub(crate) struct LaneState {
     pub(crate) left_to: u32,
     /// From the begin of the lane to where it left it.
     pub(crate) left_end_mm: i32,
+    /// Where its rear was when last looked at, from the begin of the lane; only while `left_id` names somebody.
+    pub(crate) left_rear_mm: i32,
     pub(crate) limit_mm_s: i32,
     /// A closed piece; `i32::MAX` where none is.
     pub(crate) closed_from_mm: i32,
@@ -116,6 +138,8 @@ pub(crate) struct LaneState {
     pub(crate) asks_rear_mm: i32,
     pub(crate) asks_speed_mm_s: i32,
     pub(crate) asks_kind: u8,
+    /// Belongs to a circle that turns ([`super::forced`]).
+    pub(crate) is_turning: bool,
 }
 
 /// Who crosses onto a lane, on the way to the part of that lane.
@@ -123,6 +147,8 @@ pub(crate) struct LaneState {
 pub(crate) struct Arrival {
     pub(crate) lane: u32,
     pub(crate) car: Car,
+    /// Has been let beyond the end of the lane already.
+    pub(crate) further: bool,
 }
 
 /// A trip that waits for a gap.
@@ -165,7 +191,7 @@ pub(crate) struct Context<'a> {
     pub(crate) trips: &'a [TripState],
     /// What every link of every signal shows.
     pub(crate) shown: &'a [LinkState],
-    /// By junction: nobody passes.
+    /// By node: nobody passes.
     pub(crate) blocked: &'a [bool],
     pub(crate) seed: u64,
     pub(crate) step: u32,
@@ -184,6 +210,7 @@ pub(crate) struct Tally {
     pub(crate) departed: u64,
     pub(crate) no_room: u64,
     pub(crate) released: u64,
+    pub(crate) turned: u64,
     pub(crate) lane_changes: u64,
 }
 
@@ -205,6 +232,9 @@ pub(crate) struct Part {
     pub(crate) forced: Vec<Forced>,
     #[serde(skip)]
     pub(crate) outbox: Vec<Vec<Arrival>>,
+    /// Trips that ended: where, and whose.
+    #[serde(skip)]
+    pub(crate) ends: Vec<(SegmentIndex, VehicleId)>,
     /// Places of trips that ended.
     #[serde(skip)]
     pub(crate) ended: Vec<u32>,
@@ -222,6 +252,8 @@ pub(crate) struct Part {
 pub(crate) struct Scratch {
     pub(crate) requests: Vec<super::junction::Request>,
     pub(crate) incoming: Vec<Arrival>,
+    pub(crate) scenes: Vec<super::junction::Scene>,
+    pub(crate) passing: Vec<super::motion::Passing>,
 }
 
 impl Part {
@@ -232,6 +264,7 @@ impl Part {
             .map(|lane| LaneState {
                 count: 0,
                 granted: 0,
+                early: 0,
                 standing: 0,
                 blocked_s: 0,
                 held_s: 0,
@@ -240,12 +273,14 @@ impl Part {
                 left_id: NONE,
                 left_to: NONE,
                 left_end_mm: 0,
+                left_rear_mm: 0,
                 limit_mm_s: lane.limit_mm_s,
                 closed_from_mm: i32::MAX,
                 closed_to_mm: i32::MAX,
                 asks_rear_mm: i32::MAX,
                 asks_speed_mm_s: 0,
                 asks_kind: 0,
+                is_turning: false,
             })
             .collect();
         let mut part = Self {
@@ -270,6 +305,7 @@ impl Part {
         self.pieces.clear();
         self.forced.clear();
         self.ended.clear();
+        self.ends.clear();
         self.stuck.clear();
         self.arrived = 0;
         self.outbox.iter_mut().for_each(Vec::clear);
@@ -280,13 +316,14 @@ impl Part {
                 let junction = own.junctions.start + word as u32 * 64 + bits.trailing_zeros();
                 bits &= bits - 1;
                 self.let_on(at, junction, tails);
-                let (first, end) = at.map.junctions[junction as usize];
-                for lane in first..end {
+                let lanes = &at.map.junctions[junction as usize].lanes;
+                for lane in lanes.clone() {
                     self.drive_lane(at, lane, tails);
                 }
-                for lane in first..end {
+                for lane in lanes.clone() {
                     self.cross_line(at, lane);
                 }
+                self.pass_through(at);
                 self.show_coming(at, junction, coming);
             }
         }
@@ -319,9 +356,9 @@ impl Part {
     /// Changes lanes and writes tails before one junction; `false` if nobody is there.
     fn settle_junction(&mut self, at: &Context<'_>, junction: u32, coming: &[Coming], tails: &mut [Tail]) -> bool {
         let own = &at.map.parts[self.number];
-        let (first, end) = at.map.junctions[junction as usize];
+        let lanes = &at.map.junctions[junction as usize].lanes;
         let mut anybody = false;
-        for lane in first..end {
+        for lane in lanes.clone() {
             if self.lanes[(lane - own.lanes.start) as usize].count > 0 {
                 anybody = true;
                 if at.map.lanes[lane as usize].beside > 1 {
@@ -329,7 +366,7 @@ impl Part {
                 }
             }
         }
-        for lane in first..end {
+        for lane in lanes.clone() {
             let l = (lane - own.lanes.start) as usize;
             let count = usize::from(self.lanes[l].count);
             let LaneState { left_id, left_to, left_end_mm, .. } = self.lanes[l];
@@ -339,10 +376,29 @@ impl Part {
                 let last = at.map.lanes[lane as usize].base as usize + count - 1;
                 let who = &self.cars.who[last];
                 let (pos_mm, speed_mm_s) = (self.cars.pos_mm[last], self.cars.speed_mm_s[last]);
-                Tail { id: who.id, pos_mm, speed_mm_s, kind: who.kind, left_id, left_to, left_end_mm }
+                let room_mm = self.room_behind(at, lane, last);
+                Tail { id: who.id, pos_mm, speed_mm_s, kind: who.kind, left_id, left_to, left_end_mm, room_mm }
             };
         }
         anybody
+    }
+
+    /// See [`Tail::room_mm`]; whoever moves farther than [`ROOM_WITHIN_MM`] from the begin of the lane is not looked at.
+    fn room_behind(&self, at: &Context<'_>, lane: u32, last: usize) -> i32 {
+        let info = &at.map.lanes[lane as usize];
+        let mut taken_mm = 0;
+        for place in (info.base as usize..=last).rev() {
+            let driver = &at.drivers[usize::from(self.cars.who[place].kind)];
+            let pos = self.cars.pos_mm[place];
+            if self.cars.speed_mm_s[place] < SLOW_MM_S {
+                return pos - driver.length_mm - driver.min_gap_mm - taken_mm;
+            }
+            if pos > ROOM_WITHIN_MM {
+                break;
+            }
+            taken_mm += driver.length_mm + driver.min_gap_mm;
+        }
+        info.length_mm - taken_mm
     }
 
     pub(crate) fn local(&self, map: &Map, lane: u32) -> usize {

@@ -98,6 +98,8 @@ pub enum ForcedKind {
     Released,
     /// Given another way.
     Rerouted,
+    /// The first on a street of a closed circle, all of which closes up and goes on.
+    Turned,
 }
 
 /// What happened in one second; valid until the next.
@@ -131,6 +133,11 @@ impl<'a> Step<'a> {
             piece.on(lane, (car.pos_mm - car.speed_mm_s, car.pos_mm), (0, 1_000), true)
         });
         world.parts.iter().flat_map(|part| part.pieces.iter().copied()).chain(stayed)
+    }
+
+    /// Trips that ended in this second: where, and whose.
+    pub fn arrivals(&self) -> impl Iterator<Item = (SegmentIndex, VehicleId)> + use<'a> {
+        self.world.parts.iter().flat_map(|part| part.ends.iter().copied())
     }
 
     /// Who was made to do something in a gridlock.

@@ -141,7 +141,7 @@ fn hash(step: &Step<'_>, into: u64) -> u64 {
         (shown.signal, shown.group, shown.state.name()).hash(&mut hasher);
     }
     for forced in step.forced() {
-        (forced.vehicle, forced.segment, forced.what == ForcedKind::Released).hash(&mut hasher);
+        (forced.vehicle, forced.segment, forced.what as u8).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -6,6 +6,7 @@
 mod broker;
 mod city;
 mod cost;
+mod gridlock;
 mod peer;
 mod publishing;
 mod realism;

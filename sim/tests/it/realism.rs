@@ -127,8 +127,12 @@ fn a_lane_of_100_km_h_carries_1800_to_2200_vehicles_an_hour() {
 }
 
 /// A queue at red, and then green: density, saturation flow, and the wave that starts the vehicles.
+///
+/// The wave is at the fast end: -20.4 km/h, where 15 to 20 are wanted (Treiber & Helbing, cond-mat/0210050) and SUMO with
+/// the same drivers has -20.7. Drivers of 1.3 s headway and 7.5 m each give -20.8, and nobody here is slow to start.
+/// Hence the limit of 21.5, which SUMO's default drivers (-22.3) would not keep.
 #[test]
-fn a_queue_has_jam_density_saturation_flow_and_a_start_wave_of_15_to_20_km_h() {
+fn a_queue_has_jam_density_saturation_flow_and_a_start_wave_of_15_to_21_km_h() {
     let (network, route) = street(&[(600.0, 50.0, 1), (600.0, 50.0, 1)], Some([180.0, 150.0]));
     let (mut headways_ms, mut headways, mut densities, mut waves) = (0, 0, Vec::new(), Vec::new());
     for seed in 0..8 {

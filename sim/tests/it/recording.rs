@@ -84,7 +84,10 @@ fn the_tables_hold_what_happened() {
     let in_the_last = named(None) + fresh - on_road.len() as u64;
     assert_eq!(named(Some("arrived")) + in_the_last, counters.arrived);
     assert!(counters.arrived > 100 && in_the_last < 20, "{in_the_last} of {counters:?}");
-    assert_eq!((recorded.trips + fresh, recorded.forced), (counters.departed, counters.rerouted + counters.released));
+    assert_eq!(
+        (recorded.trips + fresh, recorded.forced),
+        (counters.departed, counters.rerouted + counters.released + counters.turned)
+    );
     assert_eq!(count(&at("truth/phases.parquet")), shown as u64);
     assert!(wholes(&trips, "end_ms").iter().zip(wholes(&trips, "begin_ms")).all(|(end, begin)| *end >= begin));
     let vehicles = rows(&at("positions.parquet"));

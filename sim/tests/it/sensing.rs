@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roads::SegmentIndex;
+use sim::read::Loop;
 use sim::sensor::{Fault, FaultKind, Faulty, Fleet, PositionReport, Reports};
 use sim::{City, SensorConfig, Sensors};
 
@@ -246,14 +248,14 @@ fn nine_loops_of_ten_are_healthy_six_on_a_bad_day_and_the_rest_is_named() {
         let broken: BTreeMap<u32, FaultKind> = run
             .iter()
             .flat_map(|(_, faults)| faults)
-            .filter_map(|f| if let Faulty::Loop(segment) = f.who { Some((segment, f.kind)) } else { None })
+            .filter_map(|f| if let Faulty::Loop(at) = f.who { Some((at, f.kind)) } else { None })
             .collect();
         let all = city.sensors.detectors();
         let healthy = 1.0 - broken.len() as f64 / all.len() as f64;
         println!("seed 39: {healthy:.3} of {} loops healthy", all.len());
         assert!((least..=most).contains(&healthy), "{healthy}");
-        for detector in all {
-            assert_eq!(detector.fault, broken.get(&detector.segment.0).copied());
+        for (at, detector) in (0..).zip(all) {
+            assert_eq!(detector.fault, broken.get(&at).copied());
         }
         let dead = broken.values().filter(|kind| **kind == FaultKind::Dead).count();
         let said = run.iter().flat_map(|(said, _)| &said.others);
@@ -280,4 +282,41 @@ fn sensors_go_on_after_save_and_load_as_if_nothing_had_been() {
     for cut in [0, 1, state.len() / 2, state.len() - 1] {
         assert!(Sensors::load(&first.world, config.clone(), &state[..cut]).is_err(), "{cut} bytes");
     }
+}
+
+#[test]
+fn loops_that_are_asked_for_count_their_lane_and_report_under_their_ids() {
+    let seed = 41;
+    let network = small_city(seed, 1, exact()).world.network().clone();
+    let is_wide = |at: &SegmentIndex| network.segment(*at).lanes > 1 && network.segment(*at).length_m > 60.0;
+    let wide: Vec<SegmentIndex> = network.indices().filter(is_wide).take(20).collect();
+    let place = |at: SegmentIndex, lane: u8| {
+        let id = format!("e1 {}/{lane}", at.0);
+        Loop { id, segment: at, lane, offset_m: 25.0 }
+    };
+    // Backwards: the order in a file is nobody's business.
+    let asked: Vec<Loop> = wide.iter().rev().flat_map(|at| [place(*at, 1), place(*at, 0)]).collect();
+    let config = SensorConfig { probe_share: 0.0, loops: asked.clone(), ..SensorConfig::default() };
+    let mut city = small_city(seed, 400, config);
+    let (mut passed, mut said): (BTreeMap<String, u32>, BTreeMap<String, u32>) = Default::default();
+    for _ in 0..600 {
+        let (mut reports, mut faults) = (Reports::default(), Vec::new());
+        let step = city.world.step();
+        for one in step.moves().filter(|m| wide.contains(&m.segment) && m.lane < 2) {
+            if one.from_mm < 25_000 && one.to_mm >= 25_000 {
+                *passed.entry(format!("sim.e1 {}_{}", one.segment.0, one.lane)).or_default() += 1;
+            }
+        }
+        city.sensors.sense(&step, &mut reports, &mut faults);
+        for event in reports.others {
+            if let events::Event::Detector(interval) = event {
+                *said.entry(interval.source).or_default() += interval.count.unwrap();
+            }
+        }
+    }
+    println!("seed {seed}: {said:?}");
+    assert_eq!(said.len(), asked.len(), "each reports, and nobody else");
+    assert!(passed.len() > 10 && passed.values().sum::<u32>() > 100, "too little traffic: {passed:?}");
+    said.retain(|_, count| *count > 0);
+    assert_eq!(said, passed);
 }

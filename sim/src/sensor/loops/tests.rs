@@ -11,7 +11,7 @@ fn one(from_mm: i64, to_mm: i64) -> Move {
 }
 
 fn loops() -> Vec<Detector> {
-    all(&roads::city(&roads::CityPlan::default()), "sim")
+    all(&roads::city(&roads::CityPlan::default()), "sim", &[])
 }
 
 fn minute(detector: &mut Detector, beside: u32) -> Option<DetectorInterval> {
