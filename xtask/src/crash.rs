@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The full sizes, by the variable that the tests read.
-const SIZES: [(&str, &str); 6] = [
+const SIZES: [(&str, &str); 7] = [
     ("ARTERIAL_KILLS", "200"),
     ("ARTERIAL_BROKER_KILLS", "50"),
     ("ARTERIAL_STORM_DEVICES", "5000"),
     ("ARTERIAL_BURST_SECONDS", "30"),
     ("ARTERIAL_PARTITION_SECONDS", "60"),
+    ("ARTERIAL_CUTS", "100"),
     ("ARTERIAL_SPOOL_MB", "2000"),
 ];
 

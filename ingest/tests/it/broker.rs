@@ -10,7 +10,7 @@ use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Raw, connect, metric, payload, puback_id, publish, rows_by_time, until};
+use crate::support::{Raw, connect, metric, packet, payload, puback_id, publish, rows_by_time, text, until};
 
 const MESSAGES: i64 = 20_000;
 
@@ -37,10 +37,13 @@ impl Mosquitto {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let text = format!(
             "listener {} {}\npersistence true\npersistence_location {}/\nautosave_interval 1\n\
-             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n{more}",
+             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n\
+             sys_interval 1\nlog_type error\nlog_type warning\nlog_type notice\nlog_type information\n\
+             log_dest file {}\n{more}",
             address.port(),
             address.ip(),
-            dir.path().display()
+            dir.path().display(),
+            dir.path().join("log").display()
         );
         std::fs::write(dir.path().join("mosquitto.conf"), text).unwrap();
         Self { child: Self::spawn(dir.path(), address), dir, address }
@@ -66,6 +69,27 @@ impl Mosquitto {
 
     fn start_again(&mut self) {
         self.child = Self::spawn(self.dir.path(), self.address);
+    }
+
+    /// What it says of itself: messages that it dropped and that it holds, and its log of dropping.
+    pub(crate) fn account(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+        let told = log.lines().filter(|line| line.contains("dropped")).count();
+        let (dropped, held) = (self.said("publish/messages/dropped"), self.said("store/messages/count"));
+        format!("mosquitto counts {dropped} dropped (its log has {told} lines of that) and holds {held}")
+    }
+
+    /// A number that it publishes below `$SYS/broker/`, every second.
+    fn said(&self, what: &str) -> u64 {
+        let mut raw = Raw::connect(self.address, 4, "asks", 60);
+        raw.send(&packet(0x82, &[&[0, 1][..], &text(&format!("$SYS/broker/{what}")), &[0]].concat()));
+        loop {
+            let (kind, body) = raw.packet().expect("mosquitto answers");
+            if kind >> 4 == 3 {
+                let topic = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                return std::str::from_utf8(&body[topic..]).unwrap().parse().unwrap();
+            }
+        }
     }
 
     /// SIGKILL, and a new process with whatever is on disk.
