@@ -10,7 +10,7 @@ use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Raw, connect, metric, packet, payload, puback_id, publish, rows_by_time, text, until};
+use crate::support::{Raw, connect, metric, payload, puback_id, publish, rows_by_time, until};
 
 const MESSAGES: i64 = 20_000;
 
@@ -37,13 +37,10 @@ impl Mosquitto {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let text = format!(
             "listener {} {}\npersistence true\npersistence_location {}/\nautosave_interval 1\n\
-             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n\
-             sys_interval 1\nlog_type error\nlog_type warning\nlog_type notice\nlog_type information\n\
-             log_dest file {}\n{more}",
+             max_inflight_messages 2000\nmax_queued_messages 1000000\nmax_packet_size 2000000\n{more}",
             address.port(),
             address.ip(),
-            dir.path().display(),
-            dir.path().join("log").display()
+            dir.path().display()
         );
         std::fs::write(dir.path().join("mosquitto.conf"), text).unwrap();
         Self { child: Self::spawn(dir.path(), address), dir, address }
@@ -69,27 +66,6 @@ impl Mosquitto {
 
     fn start_again(&mut self) {
         self.child = Self::spawn(self.dir.path(), self.address);
-    }
-
-    /// What it says of itself: messages that it dropped and that it holds, and its log of dropping.
-    pub(crate) fn account(&self) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
-        let told = log.lines().filter(|line| line.contains("dropped")).count();
-        let (dropped, held) = (self.said("publish/messages/dropped"), self.said("store/messages/count"));
-        format!("mosquitto counts {dropped} dropped (its log has {told} lines of that) and holds {held}")
-    }
-
-    /// A number that it publishes below `$SYS/broker/`, every second.
-    fn said(&self, what: &str) -> u64 {
-        let mut raw = Raw::connect(self.address, 4, "asks", 60);
-        raw.send(&packet(0x82, &[&[0, 1][..], &text(&format!("$SYS/broker/{what}")), &[0]].concat()));
-        loop {
-            let (kind, body) = raw.packet().expect("mosquitto answers");
-            if kind >> 4 == 3 {
-                let topic = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
-                return std::str::from_utf8(&body[topic..]).unwrap().parse().unwrap();
-            }
-        }
     }
 
     /// SIGKILL, and a new process with whatever is on disk.
@@ -154,6 +130,20 @@ fn publish_all(address: SocketAddr, acknowledged: &dyn Fn(usize)) {
         // Sent again on the next connection; the ids begin anew there.
         done = next as usize - waiting.len();
     }
+}
+
+/// Else somebody publishes to a broker that has nobody to keep the messages for, and acknowledges them all the same.
+#[test]
+fn ingest_is_not_ready_from_the_moment_that_it_is_to_subscribe() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let ingest = Ingest::start(IngestConfig::new(dir.path()), &registry).unwrap();
+    assert!(ingest.ready().is_ready());
+    // Nothing has polled it yet: no time has passed in which somebody could be told otherwise.
+    let subscribing = subscribe::run(SubscribeConfig::new("127.0.0.1", 1), ingest.writer(), CancellationToken::new());
+    let reasons = ingest.ready().reasons();
+    assert!(reasons[&ingest::ready::Part::Broker].contains("not connected yet"), "{reasons:?}");
+    drop(subscribing);
 }
 
 #[test]
