@@ -133,17 +133,21 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let registry = Registry::new();
     let ingest = Ingest::start(IngestConfig { formats: formats.clone(), ..args.ingest() }, &registry)?;
     let writer = ingest.writer();
+    // Before the pages are served: else they say "ready" while nobody is subscribed yet.
+    let subscribing = subscription.map(|config| {
+        tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", config.host, config.port);
+        subscribe::run(config, writer.clone(), stop.clone())
+    });
     let router = ingest::http::router(registry, ingest.ready());
     let pages =
         tokio::spawn(axum::serve(http, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
-    let received = match (mqtt, subscription) {
+    let received = match (mqtt, subscribing) {
         (Some(listener), _) => {
             tracing::info!(data = %args.data.display(), "ingest is the MQTT server at {}", listener.local_addr()?);
             server::serve_behind(door, listener, writer, stop.clone(), ServerConfig::default()).await
         }
-        (None, Some(config)) => {
-            tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", config.host, config.port);
-            subscribe::run(config, writer, stop.clone()).await;
+        (None, Some(subscribing)) => {
+            subscribing.await;
             Ok(())
         }
         (None, None) => unreachable!("without a broker there is a listener"),

@@ -118,8 +118,25 @@ enum Failure {
 
 /// Receives from the broker until `shutdown`, connecting again as often as it takes. Whether the broker is there
 /// is in `/ready`, in `arterial_ingest_mqtt_connected`, and one line of the log for every change.
-pub async fn run(config: SubscribeConfig, writer: WriterHandle, shutdown: CancellationToken) {
+///
+/// The call itself notes that the broker is away, before anything is awaited: to be made before `/ready` is served.
+/// Who is told "ready" and publishes before we are subscribed has his messages acknowledged by the broker, which has
+/// nobody to keep them for.
+pub fn run(
+    config: SubscribeConfig,
+    writer: WriterHandle,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
     let presence = Arc::new(Presence::new(&config, writer.clone()));
+    subscribe_all(config, writer, shutdown, presence)
+}
+
+async fn subscribe_all(
+    config: SubscribeConfig,
+    writer: WriterHandle,
+    shutdown: CancellationToken,
+    presence: Arc<Presence>,
+) {
     let mut connections = JoinSet::new();
     for number in 0..config.connections.max(1) {
         let subscriber = Subscriber::new(config.clone(), number, writer.clone(), Arc::clone(&presence));

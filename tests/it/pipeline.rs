@@ -98,7 +98,8 @@ fn a_recording_gives_the_same_cells_from_the_file_embedded_and_through_mosquitto
         let page = replay_into_ingest(&recording, speed, &way, &data, lines);
         let fate = |of: &str| metric(&page, "arterial_ingest_events_total", of).unwrap();
         let received = metric(&page, "arterial_ingest_received_total", "").unwrap();
-        assert_eq!(received, lines, "{name}");
+        // A connection that is lost on a busy machine has messages sent again, which are duplicates then.
+        assert!(received >= lines, "{name}: {received} of {lines}");
         let accepted = fate("fate=\"accepted\"");
         assert_eq!(received, accepted + fate("fate=\"duplicate\"") + fate("fate=\"rejected\""), "{name}");
         assert_eq!(live_cells(&data, &network, accepted), from_file, "{name}");

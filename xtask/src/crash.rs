@@ -20,6 +20,7 @@ const SIZES: [(&str, &str); 7] = [
     ("ARTERIAL_STORM_DEVICES", "5000"),
     ("ARTERIAL_BURST_SECONDS", "30"),
     ("ARTERIAL_PARTITION_SECONDS", "60"),
+    ("ARTERIAL_CUTS", "100"),
     ("ARTERIAL_SPOOL_MB", "2000"),
 ];
 

@@ -132,6 +132,20 @@ fn publish_all(address: SocketAddr, acknowledged: &dyn Fn(usize)) {
     }
 }
 
+/// Else somebody publishes to a broker that has nobody to keep the messages for, and acknowledges them all the same.
+#[test]
+fn ingest_is_not_ready_from_the_moment_that_it_is_to_subscribe() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let ingest = Ingest::start(IngestConfig::new(dir.path()), &registry).unwrap();
+    assert!(ingest.ready().is_ready());
+    // Nothing has polled it yet: no time has passed in which somebody could be told otherwise.
+    let subscribing = subscribe::run(SubscribeConfig::new("127.0.0.1", 1), ingest.writer(), CancellationToken::new());
+    let reasons = ingest.ready().reasons();
+    assert!(reasons[&ingest::ready::Part::Broker].contains("not connected yet"), "{reasons:?}");
+    drop(subscribing);
+}
+
 #[test]
 fn nothing_is_lost_through_a_broker_that_restarts() {
     let dir = tempfile::tempdir().unwrap();

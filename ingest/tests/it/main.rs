@@ -17,3 +17,4 @@ mod scripted;
 mod strain;
 mod support;
 mod victim;
+mod wire;

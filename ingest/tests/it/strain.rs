@@ -1,7 +1,7 @@
 //! Load and loss of the network: a burst, five thousand devices that come back at once, a link that is down, a long
 //! spool at start. Small here; `cargo xtask crash` runs the full sizes and keeps what these tests report.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +18,7 @@ use crate::broker::Mosquitto;
 use crate::oracle::{Oracle, judge_in_the_end, spool_bytes};
 use crate::support::{Raw, connect, payload, puback_id, publish, until, until_within};
 use crate::victim::{Setting, Victim, child, now, report, scale};
+use crate::wire::Wire;
 
 /// Connects, publishes one message, and comes back with the same message whenever the connection goes.
 async fn device(number: usize, mut address: watch::Receiver<SocketAddr>, acknowledged: Arc<AtomicUsize>) {
@@ -152,10 +153,10 @@ fn a_tenfold_burst_is_stored_and_drained() {
 struct Island {
     name: String,
     link: String,
+    /// Addresses of both ends of the link.
+    here: Ipv4Addr,
+    there: Ipv4Addr,
 }
-
-const HERE: &str = "10.213.77.1";
-const THERE: &str = "10.213.77.2";
 
 fn ip(words: &str) -> bool {
     let mut command = Command::new("ip");
@@ -166,14 +167,17 @@ fn ip(words: &str) -> bool {
 impl Island {
     fn make() -> Option<Self> {
         let id = std::process::id() % 100_000;
-        let island = Self { name: format!("arterial{id}"), link: format!("art{id}a") };
+        // Addresses of its own: with the same ones, two runs on one machine would get each other's packets.
+        let net = u32::from(Ipv4Addr::new(10, 213, 0, 0)) + id % (1 << 14) * 4;
+        let (here, there) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
+        let island = Self { name: format!("arterial{id}"), link: format!("art{id}a"), here, there };
         let (name, link, peer) = (&island.name, &island.link, format!("art{id}b"));
         let made = ip(&format!("netns add {name}"))
             && ip(&format!("link add {link} type veth peer name {peer}"))
             && ip(&format!("link set {peer} netns {name}"))
-            && ip(&format!("addr add {HERE}/30 dev {link}"))
+            && ip(&format!("addr add {here}/30 dev {link}"))
             && ip(&format!("link set {link} up"))
-            && ip(&format!("-n {name} addr add {THERE}/30 dev {peer}"))
+            && ip(&format!("-n {name} addr add {there}/30 dev {peer}"))
             && ip(&format!("-n {name} link set {peer} up"))
             && ip(&format!("-n {name} link set lo up"));
         if !made {
@@ -198,7 +202,7 @@ impl Drop for Island {
     }
 }
 
-/// One after the other: both use the same addresses.
+/// One after the other, over the same link.
 #[test]
 fn a_link_that_is_down_costs_time_and_no_message() {
     if child() {
@@ -209,9 +213,9 @@ fn a_link_that_is_down_costs_time_and_no_message() {
     for subscribes in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let name = "strain::a_link_that_is_down_costs_time_and_no_message";
-        let free = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap();
+        let free = TcpListener::bind((island.here, 0)).unwrap().local_addr().unwrap();
         let broker = subscribes.then(|| Mosquitto::start(free));
-        let namespace = Some((island.name.clone(), THERE.to_owned()));
+        let namespace = Some((island.name.clone(), island.there.to_string()));
         let setting = Setting { broker: subscribes.then_some(free), namespace, ..Setting::default() };
         let victim = Victim::start(name, dir.path(), &setting);
         until("it is ready", || victim.is_ready());
@@ -240,6 +244,50 @@ fn a_link_that_is_down_costs_time_and_no_message() {
         ));
         assert_eq!((judged.lost, judged.twice), (0, 0));
         drop((victim, broker));
+    }
+}
+
+/// With messages in flight and acknowledgements under way, noticed by both ends or by the subscriber alone. A tenth of
+/// the kills' number, since a session is sent again as a whole.
+#[test]
+fn a_wire_that_is_cut_again_and_again_costs_no_message() {
+    if child() {
+        return;
+    }
+    let cuts = scale("ARTERIAL_CUTS", 10);
+    let name = "strain::a_wire_that_is_cut_again_and_again_costs_no_message";
+    for broker_notices in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let _broker = Mosquitto::start(address);
+        let mut wire = Wire::to(address);
+        let setting = Setting { broker: Some(wire.address), ..Setting::default() };
+        let victim = Victim::start(name, dir.path(), &setting);
+        until("it is ready", || victim.is_ready());
+        let oracle = Oracle::start(2);
+        oracle.publish_to(address);
+        let failures = || victim.metric("arterial_ingest_mqtt_failures_total");
+        let received = || victim.metric("arterial_ingest_received_total");
+        for _ in 0..cuts {
+            oracle.stop_at(oracle.acknowledged() + 5_000);
+            let (failed, before) = (failures(), received());
+            until("messages come", || received() > before + 500.0);
+            wire.cut(broker_notices);
+            until("it notices", || failures() > failed);
+            until("it is back", || victim.is_ready());
+        }
+        let judged = judge_in_the_end(dir.path(), &oracle.end());
+        report(&format!(
+            "wire to mosquitto cut {cuts} times ({}): {} acknowledged, {} lost, {} twice, {} out of order; {} sent again",
+            if broker_notices { "both ends notice" } else { "the subscriber alone notices" },
+            judged.acknowledged,
+            judged.lost,
+            judged.twice,
+            judged.out_of_order,
+            victim.metric("arterial_ingest_events_total{fate=\"duplicate\"}"),
+        ));
+        assert_eq!((judged.lost, judged.twice), (0, 0));
+        assert!(failures() >= cuts as f64, "the wire was cut");
     }
 }
 

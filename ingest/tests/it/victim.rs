@@ -41,19 +41,21 @@ pub(crate) fn child() -> bool {
         let mqtt = TcpListener::bind((address.as_str(), 0)).await.unwrap();
         let http = TcpListener::bind((address.as_str(), 0)).await.unwrap();
         eprintln!("\nlistening {} {}", mqtt.local_addr().unwrap(), http.local_addr().unwrap());
+        let (writer, forever) = (ingest.writer(), CancellationToken::new());
+        // Before its pages are served, as in the program itself: else they say "ready" before the broker is there.
+        let subscribing = std::env::var(BROKER).ok().map(|broker| {
+            let broker: SocketAddr = broker.parse().unwrap();
+            let config = SubscribeConfig {
+                retry_max: Duration::from_secs(1),
+                ..SubscribeConfig::new(broker.ip().to_string(), broker.port())
+            };
+            subscribe::run(config, writer.clone(), forever.clone())
+        });
         let pages = ingest::http::router(registry, ingest.ready());
         tokio::spawn(async move { axum::serve(http, pages).await });
-        let (writer, forever) = (ingest.writer(), CancellationToken::new());
-        match std::env::var(BROKER) {
-            Err(_) => serve(mqtt, writer, forever, ServerConfig::default()).await.unwrap(),
-            Ok(broker) => {
-                let broker: SocketAddr = broker.parse().unwrap();
-                let config = SubscribeConfig {
-                    retry_max: Duration::from_secs(1),
-                    ..SubscribeConfig::new(broker.ip().to_string(), broker.port())
-                };
-                subscribe::run(config, writer, forever).await;
-            }
+        match subscribing {
+            None => serve(mqtt, writer, forever, ServerConfig::default()).await.unwrap(),
+            Some(subscribing) => subscribing.await,
         }
     });
     true
