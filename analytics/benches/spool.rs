@@ -74,6 +74,7 @@ impl Vehicle {
         rows.speed_mps.push(Some(self.speed_mps as f32));
         rows.heading_deg.push(Some(network.heading(self.at, self.offset_m).get()));
         rows.edge.push(None);
+        rows.journey.push(None);
         rows.received_ms.push(time_ms);
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The full sizes, by the variable that the tests read.
-const SIZES: [(&str, &str); 7] = [
+const SIZES: [(&str, &str); 8] = [
     ("ARTERIAL_ANALYTICS_KILLS", "50"),
     ("ARTERIAL_KILLS", "200"),
     ("ARTERIAL_BROKER_KILLS", "50"),

@@ -43,6 +43,7 @@ fn repeat(from: &Batch, row: usize, into: &mut Batch) {
     into.speed_mps.push(from.speed_mps[row]);
     into.heading_deg.push(from.heading_deg[row]);
     into.edge.push(from.edge[row].clone());
+    into.journey.push(from.journey[row].clone());
     into.received_ms.push(from.received_ms[row]);
 }
 

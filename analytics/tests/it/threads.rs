@@ -43,6 +43,7 @@ fn batches(network: &roads::Network) -> Vec<Batch> {
             into.speed_mps.push(None);
             into.heading_deg.push(None);
             into.edge.push(None);
+            into.journey.push(None);
             into.received_ms.push(arrives_ms);
         }
         batch
