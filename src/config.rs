@@ -12,6 +12,7 @@ mod keys;
 mod tests;
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
@@ -72,20 +73,20 @@ pub(crate) fn arguments(root: &Clap, typed: Vec<OsString>) -> anyhow::Result<Vec
 }
 
 pub(crate) fn run(root: &Clap, command: Command, config: ConfigArg) -> anyhow::Result<()> {
-    match command {
+    let said = match command {
         Command::Show { command } => {
             let file = config.config.map(|path| File::open(&path, root)).transpose()?;
             let tables = TABLES.into_iter().filter(|table| command.as_deref().is_none_or(|only| only == *table));
-            print!("{}", show(root, file.as_ref(), tables)?);
+            show(root, file.as_ref(), tables)?
         }
         Command::Check { file } => {
             let path = file.or(config.config).ok_or_else(|| anyhow!("name a file: `arterial config check FILE`"))?;
             check(root, &File::open(&path, root)?)?;
-            println!("{} is sound", path.display());
+            format!("{} is sound\n", path.display())
         }
-        Command::Example => print!("{}", example(root)),
-    }
-    Ok(())
+        Command::Example => example(root),
+    };
+    std::io::stdout().write_all(said.as_bytes()).context("cannot write to the terminal")
 }
 
 /// Takes `--config FILE` out of the words.

@@ -39,7 +39,6 @@ fn both(network: &Arc<Network>, seed: u64, vehicles: u32, seconds: u32) -> (Cell
         engine.apply(&batch);
         batch.clear();
     }
-    println!("{:?}", engine.match_counts());
     let truth = truth.finish().into_iter().map(|c| ((c.segment.0, c.pane_start_ms), (c.distance_mm, c.time_ms)));
     let ours = engine.store().sorted_rows();
     let ours = ours.iter().map(|c| ((c.segment.0, c.pane_ms), (c.distance_mm, c.time_ms)));
