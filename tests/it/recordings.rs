@@ -178,7 +178,7 @@ fn time_lost_s(edgedata: &Path) -> f64 {
 #[test]
 fn bolognas_delay_is_that_of_sumo() {
     let Some(data) = recordings() else { return };
-    let network = roads::open(&data.join("sumo-bologna/bologna.net.xml.gz")).unwrap();
+    let network = roads::open(data.join("sumo-bologna/bologna.net.xml.gz")).unwrap();
     let limits: HashMap<&str, f64> =
         network.segments().iter().map(|s| (s.source_id.as_str(), f64::from(s.speed_limit_mps))).collect();
     let sumo_s = time_lost_s(&data.join("sumo-bologna/edgedata.xml.gz"));
