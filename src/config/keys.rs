@@ -19,7 +19,7 @@ pub(super) struct Key<'a> {
 impl Key<'_> {
     /// `--flag`.
     pub(super) fn flag(&self) -> String {
-        flag(self.arg)
+        format!("--{}", self.arg.get_long().unwrap_or_default())
     }
 
     /// The name in the environment.
@@ -53,11 +53,6 @@ impl Key<'_> {
 /// Whether the option takes no value.
 pub(super) fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
-}
-
-/// `--flag` of an option.
-pub(super) fn flag(arg: &Arg) -> String {
-    format!("--{}", arg.get_long().unwrap_or_default())
 }
 
 /// The keys of a command, in the order of its help.

@@ -22,8 +22,7 @@ pub(super) fn site_of(network: &Network, source: &str, at: Option<LonLat>) -> Si
         network.nearest(at, DETECTOR_RADIUS_M, &mut near);
     }
     let free_mps = |segment| f64::from(network.segment(segment).free_flow_mps());
-    let named = source.rsplit_once('-').and_then(|(_, id)| network.by_id(id.parse().ok()?));
-    let named = named.filter(|segment| near.iter().any(|street| street.segment == *segment));
+    let named = segment_of_loop(network, source).filter(|segment| near.iter().any(|street| street.segment == *segment));
     let segment = match (named, &near[..]) {
         (Some(segment), _) => Some(segment),
         (None, [only]) => Some(only.segment),

@@ -116,22 +116,7 @@ impl AreaQuery {
         let column =
             |name: &str| -> PolarsResult<Vec<f64>> { Ok(sums.column(name)?.f64()?.into_no_null_iter().collect()) };
         let areas: Vec<u32> = sums.column("area")?.u32()?.into_no_null_iter().collect();
-        let named = [
-            "distance_m",
-            "time_s",
-            "free_s",
-            "delay_s",
-            "seen_m",
-            "driven_m",
-            "congested_m",
-            "observed_free_m",
-            "pace_s",
-            "pace_var",
-            "weight",
-            "weight_known",
-            "speed_var",
-        ];
-        let columns = named.map(column);
+        let columns = SUMMED.map(column);
         let [d, t, free, delay, seen, driven, congested, learnt, pace, pace_var, weight, known, speed_var] = columns;
         let (d, t, free, delay, seen, driven) = (d?, t?, free?, delay?, seen?, driven?);
         let (congested, learnt, pace, pace_var) = (congested?, learnt?, pace?, pace_var?);
@@ -225,14 +210,21 @@ impl AreaQuery {
             .otherwise(lit(0.0))
             .alias("pace_var")])
         .group_by([col("area")])
-        .agg(SUMMED.map(|name| col(name).sum()).into_iter().chain([col("vehicles").max()]).collect::<Vec<_>>())
+        .agg(
+            SUMMED
+                .into_iter()
+                .chain(["events"])
+                .map(|name| col(name).sum())
+                .chain([col("vehicles").max()])
+                .collect::<Vec<_>>(),
+        )
         .sort(["area"], SortMultipleOptions::default())
         .collect()
     }
 }
 
-/// What is summed over the segments of an area.
-const SUMMED: [&str; 14] = [
+/// What is summed over the segments of an area, besides `events`, which are whole numbers.
+const SUMMED: [&str; 13] = [
     "distance_m",
     "time_s",
     "free_s",
@@ -246,7 +238,6 @@ const SUMMED: [&str; 14] = [
     "weight",
     "weight_known",
     "speed_var",
-    "events",
 ];
 
 /// The length that a sum of paces speaks for, m.

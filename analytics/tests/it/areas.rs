@@ -13,14 +13,11 @@ use analytics::metric::window::{Span, Window};
 use analytics::pane::PaneStore;
 use analytics::study::{Study, StudyConfig};
 use proptest::prelude::*;
-use roads::generate::{CityPlan, city};
 use roads::{Network, SegmentIndex};
 
-const SPAN: Span = Span { start_ms: 0, end_ms: 299_999 };
+use crate::oracle::{contribution, network};
 
-fn network() -> Network {
-    city(&CityPlan { blocks_x: 4, blocks_y: 4, ..CityPlan::default() })
-}
+const SPAN: Span = Span { start_ms: 0, end_ms: 299_999 };
 
 /// A corridor of five segments, two zones that overlap, and the city.
 fn areas(network: &Network) -> Areas {
@@ -29,19 +26,6 @@ fn areas(network: &Network) -> Areas {
     };
     let zones = vec![of(AreaKind::Zone, "a", 0..12), of(AreaKind::Zone, "b", 8..20)];
     Areas::new(network, Some(vec![of(AreaKind::Corridor, "c", 3..8)]), Some(zones))
-}
-
-fn contribution() -> impl Strategy<Value = Contribution> {
-    (0_u32..20, 0_i64..30, 0_u64..12, 0_i64..200_000, 1_i64..10_000).prop_map(
-        |(segment, pane, vehicle, distance_mm, time_ms)| Contribution {
-            segment: SegmentIndex(segment),
-            pane_ms: pane * PANE_MS,
-            vehicle,
-            distance_mm,
-            time_ms,
-            events: 1,
-        },
-    )
 }
 
 fn run(network: &Network, areas: &Areas, contributions: &[Contribution], share: ProbeShare) -> WindowMetrics {

@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use roads::generate::{CityPlan, city};
 use roads::{Network, SegmentIndex};
 
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     city(&CityPlan { blocks_x: 4, blocks_y: 4, ..CityPlan::default() })
 }
 
-fn contribution() -> impl Strategy<Value = Contribution> {
+pub(crate) fn contribution() -> impl Strategy<Value = Contribution> {
     (0_u32..20, 0_i64..30, 0_u64..12, 0_i64..200_000, 1_i64..10_000).prop_map(
         |(segment, pane, vehicle, distance_mm, time_ms)| Contribution {
             segment: SegmentIndex(segment),
