@@ -197,6 +197,7 @@ impl Engine {
         self.closed_ms = self.closed_before_ms();
         let final_ms = self.watermark_ms();
         let before_ms = self.watermarks.of(SourceClass::Position);
+        let panes_before = self.panes_reached();
         let rows = &batch.positions;
         let counted = (0..rows.len()).filter(|&row| self.position(rows, row)).map(|row| row as u32).collect();
         for row in 0..batch.detectors.start_ms.len() {
@@ -211,11 +212,19 @@ impl Engine {
         let newest = [&rows.time_ms, &batch.detectors.end_ms, &signals.time_ms];
         self.newest_of_all_ms = newest.into_iter().flatten().copied().chain(self.newest_of_all_ms).max();
         self.signals.apply(batch);
-        self.forget_roadside();
+        // Not with every block: it looks at every detector.
+        if self.panes_reached() != panes_before {
+            self.forget_roadside();
+        }
         let now_ms = self.watermarks.of(SourceClass::Position);
         let is_next = self.config.lateness_ms.is_some() && before_ms.map(pane_start) != now_ms.map(pane_start);
         let forget_ms = now_ms.filter(|_| is_next).map(pane_start);
         (Turn { rows, counted, forget_ms }, self.moment(final_ms))
+    }
+
+    /// The pane that the watermark of each class is in.
+    fn panes_reached(&self) -> [Option<i64>; SourceClass::ALL.len()] {
+        SourceClass::ALL.map(|class| self.watermarks.of(class).map(pane_start))
     }
 
     fn moment(&self, final_ms: Option<i64>) -> Moment {
