@@ -29,9 +29,11 @@
 //! - [`explain`]: a published figure with its numbers filled in
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
+//! - [`archive`]: closed minutes as Parquet, for years
 //! - [`output`]: cells as CSV and Parquet
 //! - [`verify`]: the cells against the simulator's truth
 
+pub mod archive;
 pub mod area;
 pub mod bottleneck;
 pub mod bus;

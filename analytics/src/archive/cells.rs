@@ -1,0 +1,142 @@
+//! The columns of cells in history, and their file.
+//!
+//! Upstream: minutes that are closed. Downstream: Parquet, reports.
+//!
+//! | column | type | meaning |
+//! |---|---|---|
+//! | `segment` | INT64 | the stable id, its 64 bits as a signed number; `segments` has it in hexadecimal |
+//! | `start_utc` | TIMESTAMP(ms), UTC without a zone | begin of the minute, or of the five |
+//! | `distance_mm` | INT64 | driven by all vehicles, whole millimetres |
+//! | `time_ms` | INT64 | spent by all vehicles, whole milliseconds |
+//! | `delay_ms` | INT64 | max(0, time − distance / free-flow speed) of every clock minute, summed |
+//! | `reports` | INT32 | position reports |
+//! | `vehicle_minutes` | INT32 | distinct vehicles of every clock minute, summed: an upper bound of the vehicles |
+//! | `minutes` | INT32 | clock minutes with at least one vehicle |
+//! | `free_flow_mmps` | INT32 | the free-flow speed that delay was held against, mm/s |
+//!
+//! All but the last add up, over time and over segments.
+
+use std::io::Write;
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::{Int32Array, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+/// Rows of a row group: small enough that one segment of a day is found in one or two of them.
+const GROUP_ROWS: usize = 115_000;
+
+/// Rows of one file, by column; all columns have one length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cells {
+    pub segment: Vec<i64>,
+    pub start_ms: Vec<i64>,
+    pub distance_mm: Vec<i64>,
+    pub time_ms: Vec<i64>,
+    pub delay_ms: Vec<i64>,
+    pub reports: Vec<i32>,
+    pub vehicle_minutes: Vec<i32>,
+    pub minutes: Vec<i32>,
+    pub free_flow_mmps: Vec<i32>,
+}
+
+impl Cells {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.segment.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.segment.is_empty()
+    }
+}
+
+static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let whole = |name: &str, of: DataType| Field::new(name, of, false);
+    Arc::new(Schema::new(vec![
+        whole("segment", DataType::Int64),
+        whole("start_utc", DataType::Timestamp(TimeUnit::Millisecond, None)),
+        whole("distance_mm", DataType::Int64),
+        whole("time_ms", DataType::Int64),
+        whole("delay_ms", DataType::Int64),
+        whole("reports", DataType::Int32),
+        whole("vehicle_minutes", DataType::Int32),
+        whole("minutes", DataType::Int32),
+        whole("free_flow_mmps", DataType::Int32),
+    ]))
+});
+
+/// Writes one Parquet file. The rows should stand by segment, then time: who reads one segment then reads one row group.
+///
+/// # Errors
+/// Those of `out`, and columns of different lengths.
+pub fn write(out: impl Write + Send, cells: &Cells) -> Result<(), ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .build();
+    let mut writer = ArrowWriter::try_new(out, Arc::clone(&SCHEMA), Some(properties))?;
+    let whole = |column: &[i64]| Arc::new(Int64Array::from(column.to_vec())) as _;
+    let small = |column: &[i32]| Arc::new(Int32Array::from(column.to_vec())) as _;
+    let batch = RecordBatch::try_new(
+        Arc::clone(&SCHEMA),
+        vec![
+            whole(&cells.segment),
+            Arc::new(TimestampMillisecondArray::from(cells.start_ms.clone())),
+            whole(&cells.distance_mm),
+            whole(&cells.time_ms),
+            whole(&cells.delay_ms),
+            small(&cells.reports),
+            small(&cells.vehicle_minutes),
+            small(&cells.minutes),
+            small(&cells.free_flow_mmps),
+        ],
+    )?;
+    writer.write(&batch)?;
+    writer.close().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Int64Type, TimestampMillisecondType};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    fn three() -> Cells {
+        Cells {
+            segment: vec![-7, -7, 3],
+            start_ms: vec![60_000, 120_000, 60_000],
+            distance_mm: vec![1_000, 2_000, 3_000],
+            time_ms: vec![100, 200, 300],
+            delay_ms: vec![0, 5, 7],
+            reports: vec![1, 2, 3],
+            vehicle_minutes: vec![1, 1, 2],
+            minutes: vec![1; 3],
+            free_flow_mmps: vec![13_889; 3],
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() -> Result<(), Box<dyn std::error::Error>> {
+        let mut file = Vec::new();
+        write(&mut file, &three())?;
+        let mut reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file))?.build()?;
+        let batch = reader.next().ok_or("a batch")??;
+        assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), three().segment);
+        assert_eq!(batch.column(1).as_primitive::<TimestampMillisecondType>().values().to_vec(), three().start_ms);
+        assert_eq!(batch.column(4).as_primitive::<Int64Type>().values().to_vec(), three().delay_ms);
+        Ok(())
+    }
+
+    #[test]
+    fn columns_of_different_lengths_are_refused() {
+        let uneven = Cells { reports: vec![1], ..three() };
+        assert!(write(Vec::new(), &uneven).is_err());
+    }
+}
