@@ -25,6 +25,8 @@ use ingest::BlockNumber;
 use roads::Network;
 use serde::{Deserialize, Serialize};
 
+pub mod reseal;
+
 use crate::engine::saved::{Difference, Identity, SavedError};
 use crate::engine::{Engine, EngineConfig};
 

@@ -27,6 +27,8 @@ use crate::revision::CORRECTABLE_MS;
 use crate::signal::Signals;
 use quality::Tallies;
 pub use quality::What;
+#[cfg(test)]
+pub(super) use rows::{push_fix, push_interval};
 pub use trips::{Fix, Trim};
 use trips::Trips;
 

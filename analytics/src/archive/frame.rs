@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -216,6 +217,28 @@ impl Frame {
         }
     }
 
+    /// Values of a column of texts.
+    ///
+    /// # Panics
+    /// When the column is of another kind.
+    pub fn texts(&self, column: usize) -> &[String] {
+        match &self.columns[column] {
+            Column::Text(values) => values,
+            other => panic!("column {column} has no texts: {other:?}"),
+        }
+    }
+
+    /// Values of a column of real numbers.
+    ///
+    /// # Panics
+    /// When the column is of another kind.
+    pub fn reals(&self, column: usize) -> &[f64] {
+        match &self.columns[column] {
+            Column::Real(values) => values,
+            other => panic!("column {column} has no real numbers: {other:?}"),
+        }
+    }
+
     /// Appends the rows of another frame of the same table.
     pub fn append(&mut self, other: Self) {
         for (into, mut from) in self.columns.iter_mut().zip(other.columns) {
@@ -228,6 +251,38 @@ impl Frame {
         for (into, from) in self.columns.iter_mut().zip(&from.columns) {
             both!(into, from, a, b => a.push(b[row].clone()));
         }
+    }
+
+    /// Appends rows of another frame of the same table.
+    pub fn extend(&mut self, from: &Self, rows: Range<usize>) {
+        for (into, from) in self.columns.iter_mut().zip(&from.columns) {
+            both!(into, from, a, b => a.extend_from_slice(&b[rows.clone()]));
+        }
+    }
+
+    /// Takes the rows from a place on out.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let mut rest = Vec::with_capacity(self.columns.len());
+        for column in &mut self.columns {
+            rest.push(match column {
+                Column::Int(v) => Column::Int(v.split_off(at)),
+                Column::Small(v) => Column::Small(v.split_off(at)),
+                Column::Time(v) => Column::Time(v.split_off(at)),
+                Column::Real(v) => Column::Real(v.split_off(at)),
+                Column::Text(v) => Column::Text(v.split_off(at)),
+                Column::Flag(v) => Column::Flag(v.split_off(at)),
+                Column::MaybeInt(v) => Column::MaybeInt(v.split_off(at)),
+                Column::MaybeSmall(v) => Column::MaybeSmall(v.split_off(at)),
+                Column::MaybeFloat(v) => Column::MaybeFloat(v.split_off(at)),
+            });
+        }
+        Self { columns: rest }
+    }
+
+    /// Lets go of all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.columns.iter_mut().for_each(|column| each!(column, v => v.clear()));
     }
 
     /// Some of the rows, in the order given.

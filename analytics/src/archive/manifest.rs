@@ -74,6 +74,12 @@ impl Entry {
         self.minutes.to_ms().unwrap_or(i64::MIN)
     }
 
+    /// Whether it took the place of others.
+    pub fn is_compacted(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        name.starts_with("hour-") || name.starts_with("day-")
+    }
+
     /// The folder that it lies in, below the archive's root.
     pub fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |parts| parts.0)

@@ -98,7 +98,9 @@ impl Tallies {
         network: &Network,
     ) -> BTreeMap<i64, Frame> {
         let mut tallies = self.take(SourceClass::Position, before_ms);
-        cells.keys().for_each(|minute_ms| drop(tallies.entry(*minute_ms).or_default()));
+        for minute_ms in cells.keys() {
+            tallies.entry(*minute_ms).or_default();
+        }
         if tallies.is_empty() {
             return BTreeMap::new();
         }

@@ -71,7 +71,7 @@ pub(super) fn delay_ms(distance_mm: i64, time_ms: i64, free_mmps: i32) -> i64 {
     (time_ms - (distance_mm * 1_000 + free / 2) / free).max(0)
 }
 
-pub(super) fn push_interval(into: &mut Frame, name: &str, reading: &Reading, segment: Option<u64>) {
+pub(in crate::archive) fn push_interval(into: &mut Frame, name: &str, reading: &Reading, segment: Option<u64>) {
     let row = Frame::new(vec![
         Column::Text(vec![name.to_owned()]),
         Column::Time(vec![reading.start_ms]),
@@ -84,7 +84,7 @@ pub(super) fn push_interval(into: &mut Frame, name: &str, reading: &Reading, seg
     into.append(row);
 }
 
-pub(super) fn push_fix(into: &mut Frame, vehicle: u64, fix: &Fix) {
+pub(in crate::archive) fn push_fix(into: &mut Frame, vehicle: u64, fix: &Fix) {
     let row = Frame::new(vec![
         Column::Int(vec![vehicle as i64]),
         Column::Time(vec![fix.time_ms]),
