@@ -7,33 +7,58 @@ use analytics::archive::Archive;
 use analytics::archive::check::{Fault, check};
 use analytics::archive::compact::Which;
 use analytics::archive::manifest::Manifest;
+use analytics::archive::place::Place;
 use analytics::archive::recorder::wall_ms;
+use analytics::archive::remote::Remote;
 use analytics::archive::table::Table;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use events::TimeMs;
+
+use crate::archive_args::AccessArgs;
 
 /// Look into history, check it, compact it
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// List tables and days: files, rows, bytes, minutes
-    List(Place),
+    /// List tables and days: files, rows, bytes, minutes; of a folder or of s3://BUCKET/PREFIX
+    List(ListArgs),
     /// Read every byte: checksums, files that are missing or not listed, rows, minutes that are twice; exits with 1 if
     /// something is wrong
-    Check(Place),
+    Check(Folder),
     /// Make one file of every hour and day now, also of those that are not over
-    Compact(Place),
+    Compact(Folder),
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Place {
+pub(crate) struct Folder {
     /// Folder of the archive
     #[arg(long, env = "ARTERIAL_ARCHIVE", value_name = "DIR", default_value = "arterial-data/archive")]
     archive: PathBuf,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct ListArgs {
+    /// The archive: a folder, or s3://BUCKET/PREFIX
+    #[arg(long, env = "ARTERIAL_ARCHIVE", value_name = "PLACE", default_value = "arterial-data/archive")]
+    archive: Place,
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+impl ListArgs {
+    fn manifest(&self) -> anyhow::Result<Manifest> {
+        match &self.archive {
+            Place::Folder(folder) => Ok(Manifest::read(folder)?),
+            Place::Bucket { bucket, prefix } => {
+                let found = Remote::open(bucket, prefix, &self.access.access()?)?.manifest()?;
+                found.ok_or_else(|| anyhow!("there is no manifest.json in {}", self.archive))
+            }
+        }
+    }
+}
+
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
-        Command::List(place) => list(place),
+        Command::List(args) => list(args),
         Command::Check(place) => look(place),
         Command::Compact(place) => compact(place),
     }
@@ -42,8 +67,8 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
 /// Files, rows, bytes, minutes.
 type Sums = (u64, u64, u64, u64);
 
-fn list(place: &Place) -> anyhow::Result<()> {
-    let manifest = Manifest::read(&place.archive)?;
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let manifest = args.manifest()?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{:16} {:16} {:10} {:>6} {:>8} {:>12} {:>14}", "city", "table", "day", "files", "minutes", "rows", "bytes")?;
     let mut all: Sums = (0, 0, 0, 0);
@@ -70,7 +95,7 @@ fn list(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn look(place: &Place) -> anyhow::Result<()> {
+fn look(place: &Folder) -> anyhow::Result<()> {
     let report = check(&place.archive)?;
     let mut out = std::io::stdout().lock();
     for fault in &report.faults {
@@ -86,7 +111,7 @@ fn look(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn compact(place: &Place) -> anyhow::Result<()> {
+fn compact(place: &Folder) -> anyhow::Result<()> {
     let mut archive = Archive::open(&place.archive)?;
     let done = archive.compact(Which::All, wall_ms())?;
     let mut out = std::io::stdout().lock();

@@ -30,7 +30,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// How often the thread looks for work of its own: what is over, what is old, what waits for the storage.
-const LOOK: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_secs(10);
 
 /// So many rows are written before their minutes are together, some 15 MB.
 const FLUSH_ROWS: u64 = 250_000;
