@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -110,6 +111,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Adds everything that was counted to an archive.
 fn store(place: &Place, args: &Args, engine: &mut Engine) -> anyhow::Result<(String, Added)> {
     let folder = std::env::temp_dir().join(format!("arterial-archive-{}", std::process::id()));
+    if matches!(place, Place::Bucket { .. }) {
+        // Nobody else's, and nobody else may look: it may hold what is private until it is sent.
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let (mut archive, mut remote) = recorder::open(place, &folder, &args.access.access()?)?;
     archive.put_segments(&args.city, engine.network())?;
     let mut all = Added::default();
@@ -117,11 +123,7 @@ fn store(place: &Place, args: &Args, engine: &mut Engine) -> anyhow::Result<(Str
         let (tables, borders) = collector.ready();
         let added = archive.add(&args.city, tables, None, recorder::wall_ms())?;
         collector.release(&borders);
-        all.rows += added.rows;
-        all.bytes += added.bytes;
-        all.files += added.files;
-        all.known_rows += added.known_rows;
-        all.known_minutes += added.known_minutes;
+        all.join(added);
         Ok::<(), ArchiveError>(())
     })?;
     while let Some(job) = archive.next_job(Which::All) {

@@ -70,7 +70,11 @@ type Sums = (u64, u64, u64, u64);
 fn list(args: &ListArgs) -> anyhow::Result<()> {
     let manifest = args.manifest()?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:16} {:16} {:10} {:>6} {:>8} {:>12} {:>14}", "city", "table", "day", "files", "minutes", "rows", "bytes")?;
+    writeln!(
+        out,
+        "{:16} {:16} {:10} {:>6} {:>8} {:>12} {:>14}",
+        "city", "table", "day", "files", "minutes", "rows", "bytes"
+    )?;
     let mut all: Sums = (0, 0, 0, 0);
     for city in manifest.cities() {
         for table in Table::ALL {
@@ -107,7 +111,11 @@ fn look(place: &Folder) -> anyhow::Result<()> {
         bail!("{harmful} files are not as they should be: put them back from a copy");
     }
     let left = report.faults.iter().filter(|fault| matches!(fault, Fault::NotListed { .. })).count();
-    writeln!(out, "sound: every file is whole, and no minute is twice{}", if left > 0 { "; the next start removes what is not listed" } else { "" })?;
+    writeln!(
+        out,
+        "sound: every file is whole, and no minute is twice{}",
+        if left > 0 { "; the next start removes what is not listed" } else { "" }
+    )?;
     Ok(())
 }
 

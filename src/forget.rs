@@ -62,16 +62,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     let meant = pseudonyms(args)?;
-    let is_meant = |pseudonym: u64, at_ms: i64| {
-        at_ms >= args.since.0 && meant.contains(&(at_ms.div_euclid(DAY_MS), pseudonym))
-    };
+    let is_meant =
+        |pseudonym: u64, at_ms: i64| at_ms >= args.since.0 && meant.contains(&(at_ms.div_euclid(DAY_MS), pseudonym));
     let mut out = std::io::stdout().lock();
 
     let place = args.archive.clone().unwrap_or_else(|| Place::Folder(data.join("archive")));
     let is_there = !matches!(&place, Place::Folder(folder) if !folder.is_dir());
     if is_there {
-        let (mut archive, mut remote) =
-            recorder::open(&place, &data.join("archive-staging"), &args.access.access()?).context("stop analytics first")?;
+        let (mut archive, mut remote) = recorder::open(&place, &data.join("archive-staging"), &args.access.access()?)
+            .context("stop analytics first")?;
         let gone = archive.forget(remote.as_ref(), is_meant)?;
         if let Some(remote) = &mut remote {
             archive.sync(remote)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -73,6 +74,15 @@ fn ingested(csv: &Path, data: &Path) -> f64 {
     });
     assert_eq!(ingest.stop(), Some(0));
     accepted
+}
+
+/// Says a line of the report: on standard error, and in the file of the long run.
+fn report(line: &str) {
+    eprintln!("{line}");
+    if let Ok(path) = std::env::var("ARTERIAL_CRASH_REPORT") {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
 }
 
 /// Analytics over a spool with an archive.
@@ -198,9 +208,8 @@ fn history_that_is_killed_while_it_is_written_holds_what_was_counted() {
     (0..6).for_each(|at| assert_eq!(sum(&closed, at), sum(&fives, at), "figure {at} of five minutes"));
     closed.retain(|key, _| key.1 <= last);
     // What is free flow was learnt live and is of the map in a recording, so delays may differ.
-    let counted = |cells: &Cells| -> Cells {
-        cells.iter().map(|(key, f)| (*key, vec![f[0], f[1], f[3], f[4], f[5]])).collect()
-    };
+    let counted =
+        |cells: &Cells| -> Cells { cells.iter().map(|(key, f)| (*key, vec![f[0], f[1], f[3], f[4], f[5]])).collect() };
     assert_eq!(counted(&closed), counted(&expected), "live and recorded minutes are the same");
 
     // A day that is added twice changes nothing.
@@ -208,10 +217,10 @@ fn history_that_is_killed_while_it_is_written_holds_what_was_counted() {
     let said = String::from_utf8(run(&mut analyze).stdout).unwrap();
     assert!(said.contains("history has those minutes already"), "{said}");
     assert_eq!(fs::read(direct.join("manifest.json")).unwrap(), before);
-    eprintln!(
+    report(&format!(
         "archive: {kills} kills ({in_between} left a file half written): {} rows, those of the run without",
         survived.len()
-    );
+    ));
 
     as_duckdb_reads_it(&direct);
     as_prometheus_reads_it(&direct, folder.path());
@@ -237,11 +246,11 @@ for table in ("cells_1min", "cells_5min"):
         SELECT count(*), sum(distance_mm), sum(time_ms), sum(delay_ms), sum(reports), sum(vehicle_minutes), sum(minutes),
                count(*) FILTER (strftime(start_utc, '%Y-%m-%d') <> CAST(date AS VARCHAR)),
                min(city)
-        FROM read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true)""").fetchone())
+        FROM read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true)""").fetchall()[0])
 print(*duckdb.sql(f"""
     SELECT count(*) FILTER (s.id IS NULL), count(*) FILTER (CAST(hour AS INT) <> extract(hour FROM start_utc))
     FROM read_parquet('{root}/cells_1min/**/*.parquet', hive_partitioning = true) c
-    LEFT JOIN read_parquet('{root}/segments/**/*.parquet') s USING (segment)""").fetchone())
+    LEFT JOIN read_parquet('{root}/segments/**/*.parquet') s USING (segment)""").fetchall()[0])
 "#;
     let said = String::from_utf8(run(python.args(["-c", script]).arg(archive)).stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();
@@ -260,11 +269,17 @@ fn as_prometheus_reads_it(archive: &Path, folder: &Path) {
     backfill.args(["backfill", "--from", "2026-10-25", "--to", "2026-10-27", "--step", "5", "--k", "1", "--top", "20"]);
     run(backfill.args(["--network", "demo", "--archive"]).arg(archive).arg("--out").arg(&text));
     run(Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(&text).arg(&blocks));
+    // It looks for a log beside the blocks.
+    fs::create_dir_all(blocks.join("wal")).unwrap();
     let dumped = String::from_utf8(run(Command::new("promtool").args(["tsdb", "dump"]).arg(&blocks)).stdout).unwrap();
     let text = fs::read_to_string(&text).unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
     assert!(samples > 500, "{samples} samples");
-    assert_eq!(dumped.lines().filter(|line| line.starts_with('{')).count(), samples, "each sample is in the blocks once");
+    assert_eq!(
+        dumped.lines().filter(|line| line.starts_with('{')).count(),
+        samples,
+        "each sample is in the blocks once"
+    );
     let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_eq!(families.len(), 6);
     for family in families {
@@ -276,8 +291,7 @@ fn as_prometheus_reads_it(archive: &Path, folder: &Path) {
     let line = text.lines().find(|line| line.starts_with("arterial_segment_speed_meters_per_second{")).unwrap();
     let id = line.split("segment=\"").nth(1).unwrap().split('"').next().unwrap();
     let mut words = line.split(' ').skip(1);
-    let (value, end_s): (f64, i64) =
-        (words.next().unwrap().parse().unwrap(), words.next().unwrap().parse().unwrap());
+    let (value, end_s): (f64, i64) = (words.next().unwrap().parse().unwrap(), words.next().unwrap().parse().unwrap());
     let segment = id.parse::<roads::SegmentId>().unwrap().0 as i64;
     let figures = &five[&(segment, (end_s - 300) * 1_000)];
     assert_eq!(value, figures[0] as f64 / figures[1] as f64);
@@ -318,6 +332,7 @@ fn without_a_vehicle(csv: &Path, data: &Path, archive: &Path) {
     Analytics::start(data, &data.join("other-checkpoints"), archive.to_str().unwrap(), |_| {})
         .finish((accepted - reports) as f64);
     assert_eq!(cells(archive, Table::Cells1Min), figures, "minutes of history do not change afterwards");
-    let other = arterial().args(["forget", "--vehicle", vehicle, "--since", "2026-10-25", "--data"]).arg(archive).output();
+    let other =
+        arterial().args(["forget", "--vehicle", vehicle, "--since", "2026-10-25", "--data"]).arg(archive).output();
     assert!(String::from_utf8(other.unwrap().stderr).unwrap().contains("no secret"));
 }

@@ -67,7 +67,9 @@ pub enum BackfillError {
     Archive(#[from] ArchiveError),
     #[error("cannot write: {0}")]
     Io(#[from] io::Error),
-    #[error("this would be more than {SAMPLES_MAX} samples: take fewer days, fewer segments (--top) or a longer --step")]
+    #[error(
+        "this would be more than {SAMPLES_MAX} samples: take fewer days, fewer segments (--top) or a longer --step"
+    )]
     TooMany,
 }
 

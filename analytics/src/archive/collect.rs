@@ -29,8 +29,8 @@ use quality::Tallies;
 pub use quality::What;
 #[cfg(test)]
 pub(super) use rows::{push_fix, push_interval};
-pub use trips::{Fix, Trim};
 use trips::Trips;
+pub use trips::{Fix, Trim};
 
 /// Most rows that wait for being written, some 250 MB. Beyond it the oldest minute is given up, counted and told: it is
 /// in no file then.

@@ -83,7 +83,10 @@ impl Archive {
     pub fn next_job(&self, which: Which) -> Option<Job> {
         self.manifest().cities().iter().find_map(|city| {
             let tables = Table::ALL.into_iter().filter(|table| *table != Table::Cells5Min);
-            tables.into_iter().find_map(|table| self.folder_due(table, city, which)).or_else(|| self.day_due(city, which))
+            tables
+                .into_iter()
+                .find_map(|table| self.folder_due(table, city, which))
+                .or_else(|| self.day_due(city, which))
         })
     }
 
@@ -137,9 +140,8 @@ impl Archive {
         let is_over = |day_ms: i64| day_ms + DAY_MS <= newest_ms || which == Which::All;
         days.into_iter().filter(|day_ms| is_over(*day_ms)).find_map(|day_ms| {
             let known = self.day_file(city, day_ms).map(|file| file.minutes.clone()).unwrap_or_default();
-            let new = cells().filter(|file| {
-                (day_ms..day_ms + DAY_MS).contains(&file.from_ms()) && !known.has_all(&file.minutes)
-            });
+            let new = cells()
+                .filter(|file| (day_ms..day_ms + DAY_MS).contains(&file.from_ms()) && !known.has_all(&file.minutes));
             let mut paths: Vec<String> = new.map(|file| file.path.clone()).collect();
             paths.sort_unstable();
             (!paths.is_empty()).then(|| Job::Day { city: city.to_owned(), day_ms, paths })

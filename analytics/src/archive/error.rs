@@ -17,7 +17,7 @@ pub enum ArchiveError {
     Columns { path: PathBuf, table: &'static str },
     #[error("{} is in use by another program: stop it, or name another archive", dir.display())]
     Locked { dir: PathBuf },
-    #[error("{} has files of history and no manifest.json: put it back from a copy, or move the files away", dir.display())]
+    #[error("there is no manifest.json in {}: it is no archive, or its manifest has to be put back from a copy", dir.display())]
     NoManifest { dir: PathBuf },
     #[error("{} cannot be understood: {why}; put it back from a copy", path.display())]
     Manifest { path: PathBuf, why: String },

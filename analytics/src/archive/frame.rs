@@ -142,9 +142,7 @@ impl Column {
             Kind::Small => Self::Small(array.as_primitive_opt::<Int32Type>()?.values().to_vec()),
             Kind::Time => Self::Time(array.as_primitive_opt::<TimestampMillisecondType>()?.values().to_vec()),
             Kind::Real => Self::Real(array.as_primitive_opt::<Float64Type>()?.values().to_vec()),
-            Kind::Text => {
-                Self::Text(array.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect())
-            }
+            Kind::Text => Self::Text(array.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect()),
             Kind::Flag => Self::Flag(array.as_boolean_opt()?.iter().flatten().collect()),
             Kind::MaybeInt => Self::MaybeInt(array.as_primitive_opt::<Int64Type>()?.iter().collect()),
             Kind::MaybeSmall => Self::MaybeSmall(array.as_primitive_opt::<Int32Type>()?.iter().collect()),

@@ -14,7 +14,7 @@ type Family = (&'static str, &'static str, fn(&Health) -> Vec<(Option<&'static s
 
 const FAMILIES: [Family; 16] = [
     ("arterial_archive_rows_total", "Rows written to history, by table", |h| {
-        h.rows.iter().map(|(table, rows)| (Some(table.name()), *rows as f64)).collect()
+        h.added.by_table.iter().map(|(table, rows)| (Some(table.name()), *rows as f64)).collect()
     }),
     ("arterial_archive_known_rows_total", "Rows left out since history has their minute already", |h| {
         one(h.added.known_rows)
@@ -81,7 +81,8 @@ impl Collector for Page {
             family.set_name((*name).into());
             family.set_help((*help).into());
             family.set_field_type(if counts { MetricType::COUNTER } else { MetricType::GAUGE });
-            family.set_metric(figures(&health).into_iter().map(|(table, value)| series(table, value, counts)).collect());
+            family
+                .set_metric(figures(&health).into_iter().map(|(table, value)| series(table, value, counts)).collect());
             family
         });
         families.filter(|family| !family.get_metric().is_empty()).collect()

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn without_tls_only_this_machine_or_when_asked() {
         let careful = Access::default();
-        for good in ["https://s3.example.org", "http://127.0.0.1:5000", "http://localhost:9000/x", "http://[::1]:9000"] {
+        for good in ["https://s3.example.org", "http://127.0.0.1:5000", "http://localhost:9000/x", "http://[::1]:9000"]
+        {
             careful.permits(good).unwrap();
         }
         for bad in ["http://10.0.0.7:9000", "http://localhost.example.org", "http://127.0.0.1.example.org:80"] {

@@ -204,6 +204,7 @@ struct Clerk {
 
 impl Clerk {
     fn run(&mut self, orders: &Receiver<Order>, tell: &SyncSender<bool>) {
+        self.look();
         loop {
             match orders.recv_timeout(LOOK) {
                 Ok(order) => {
@@ -223,23 +224,17 @@ impl Clerk {
             }
             self.look();
         }
-        self.remote_failed = None;
+        // A storage that is down would hold the end up; what waits is put there by the next run.
         self.sync();
         self.tell();
     }
 
     fn add(&mut self, order: Order) -> Result<(), ArchiveError> {
-        let counted: Vec<(Table, u64)> = order.tables.iter().map(|(table, rows)| (*table, rows.len() as u64)).collect();
         let (city, blocks) = (self.config.city.clone(), order.blocks);
         let added = self.archive()?.add(&city, order.tables, Some(blocks), wall_ms())?;
         self.status.change(|health| {
             health.fault = None;
-            counted.into_iter().for_each(|(table, rows)| *health.rows.entry(table).or_default() += rows);
-            health.added.rows += added.rows;
-            health.added.bytes += added.bytes;
-            health.added.files += added.files;
-            health.added.known_rows += added.known_rows;
-            health.added.known_minutes += added.known_minutes;
+            health.added.join(added);
         });
         Ok(())
     }

@@ -25,7 +25,7 @@ use super::store::Archive;
 use super::table::{DAY_MS, Table, escaped};
 
 /// Longest wait for one answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Files are kept here for so long behind the newest minute: until a day's cells are added up.
 const KEPT_HERE_MS: i64 = 2 * DAY_MS;
@@ -59,7 +59,7 @@ impl Remote {
             text: format!("cannot open {shown}"),
             cause: cause.to_string(),
         };
-        let retry = RetryConfig { max_retries: 2, retry_timeout: TIMEOUT, ..RetryConfig::default() };
+        let retry = RetryConfig { max_retries: 1, retry_timeout: TIMEOUT, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry);
         for (name, value) in access.settings() {
             let Ok(key) = AmazonS3ConfigKey::from_str(name) else { continue };

@@ -4,6 +4,8 @@
 //! of its city, so that the recording of a day long ago is not removed on sight. The age of a person's positions is
 //! counted from when they were written, by the wall clock: they go when their time is over, whether more comes or not.
 
+use std::collections::BTreeMap;
+
 use super::error::ArchiveError;
 use super::manifest::Entry;
 use super::store::Archive;
@@ -26,13 +28,7 @@ pub struct Retention {
 impl Default for Retention {
     /// A month of minutes, two years of five minutes: 64 GiB hold that of 20,000 segments.
     fn default() -> Self {
-        Self {
-            cells_1min_days: 30,
-            cells_5min_days: 730,
-            roadside_days: 30,
-            positions_hours: 0,
-            bytes_max: 64 << 30,
-        }
+        Self { cells_1min_days: 30, cells_5min_days: 730, roadside_days: 30, positions_hours: 0, bytes_max: 64 << 30 }
     }
 }
 
@@ -50,7 +46,13 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`]: what is listed is there, the rest is removed at the next attempt.
     pub fn retain(&mut self, retention: &Retention, now_ms: i64) -> Result<Removed, ArchiveError> {
-        let mut old: Vec<&Entry> = self.manifest().files.iter().filter(|e| self.is_old(e, retention, now_ms)).collect();
+        let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
+        for entry in &self.manifest().files {
+            let newest_ms = newest.entry(&entry.city).or_insert(i64::MIN);
+            *newest_ms = entry.to_ms().max(*newest_ms);
+        }
+        let is_old = |entry: &&Entry| self.is_old(entry, newest[entry.city.as_str()], retention, now_ms);
+        let mut old: Vec<&Entry> = self.manifest().files.iter().filter(is_old).collect();
         let total: u64 = self.manifest().files.iter().map(|entry| entry.bytes).sum();
         let mut left = total - old.iter().map(|entry| entry.bytes).sum::<u64>();
         let mut others: Vec<&Entry> = self.manifest().files.iter().filter(|entry| !old.contains(entry)).collect();
@@ -74,9 +76,8 @@ impl Archive {
         Ok(removed)
     }
 
-    fn is_old(&self, entry: &Entry, retention: &Retention, now_ms: i64) -> bool {
-        let newest_ms = self.manifest().files.iter().filter(|e| e.city == entry.city).map(Entry::to_ms).max();
-        let is_older_than = |days: u32| newest_ms.is_some_and(|newest| entry.to_ms() + i64::from(days) * DAY_MS <= newest);
+    fn is_old(&self, entry: &Entry, newest_ms: i64, retention: &Retention, now_ms: i64) -> bool {
+        let is_older_than = |days: u32| entry.to_ms() + i64::from(days) * DAY_MS <= newest_ms;
         match entry.table {
             Table::Cells1Min => is_older_than(retention.cells_1min_days) && self.is_summed(entry),
             Table::Cells5Min | Table::QualityPosition | Table::QualityDetector | Table::QualitySignal => {

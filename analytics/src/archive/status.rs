@@ -2,20 +2,17 @@
 //!
 //! Upstream: [`super::recorder`]. Downstream: [`super::metrics`], the service's readiness.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::collect::LeftOut;
 use super::compact::Compacted;
 use super::retain::Removed;
 use super::store::Added;
-use super::table::Table;
 
 /// Figures of an archive that is being written.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// By table, since the start.
-    pub rows: BTreeMap<Table, u64>,
+    /// Since the start.
     pub added: Added,
     pub compacted: Compacted,
     pub removed: Removed,

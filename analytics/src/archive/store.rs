@@ -31,13 +31,15 @@ pub struct Archive {
 }
 
 /// What came of adding rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     pub rows: u64,
+    pub by_table: BTreeMap<Table, u64>,
     pub bytes: u64,
     pub files: u64,
     /// Rows of minutes that history has already: they are left out.
     pub known_rows: u64,
+    /// Of the table with most of them.
     pub known_minutes: u64,
 }
 
@@ -48,6 +50,18 @@ pub(super) enum Origin {
     Blocks(u64, u64),
     Recording,
     Compacted,
+}
+
+impl Added {
+    /// Puts what came of another addition to this one.
+    pub fn join(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.files += other.files;
+        self.known_rows += other.known_rows;
+        self.known_minutes += other.known_minutes;
+        other.by_table.into_iter().for_each(|(table, rows)| *self.by_table.entry(table).or_default() += rows);
+    }
 }
 
 impl Archive {
@@ -101,10 +115,12 @@ impl Archive {
             for (at_ms, part) in by_folder(table, &rows) {
                 let aside = self.aside(table, city, at_ms);
                 let file = self.disk.create(&aside)?;
-                let mut writing = Writing::new(file, table, Stage::Fresh).map_err(|e| ArchiveError::parquet(&aside, e))?;
+                let mut writing =
+                    Writing::new(file, table, Stage::Fresh).map_err(|e| ArchiveError::parquet(&aside, e))?;
                 writing.write(&part.sorted(table.keys())).map_err(|e| ArchiveError::parquet(&aside, e))?;
                 let entry = self.place(writing, &aside, (table, city, at_ms), origin, now_ms)?;
                 added.rows += entry.rows;
+                *added.by_table.entry(table).or_default() += entry.rows;
                 added.bytes += entry.bytes;
                 added.files += 1;
                 files.push(entry);
@@ -195,8 +211,19 @@ impl Archive {
             Origin::Recording | Origin::Compacted => None,
         };
         let city = city.to_owned();
-        let entry =
-            Entry { path, table, city, rows, bytes, crc32, minutes, blocks, written_ms, is_here: true, is_remote: false };
+        let entry = Entry {
+            path,
+            table,
+            city,
+            rows,
+            bytes,
+            crc32,
+            minutes,
+            blocks,
+            written_ms,
+            is_here: true,
+            is_remote: false,
+        };
         Ok(entry)
     }
 
@@ -212,7 +239,8 @@ impl Archive {
             return rows;
         }
         added.known_rows += (rows.len() - new.len()) as u64;
-        added.known_minutes += Minutes::of(moments.into_iter().filter(|at_ms| known.has(*at_ms))).len();
+        let of_table = Minutes::of(moments.into_iter().filter(|at_ms| known.has(*at_ms))).len();
+        added.known_minutes = added.known_minutes.max(of_table);
         rows.pick(&new)
     }
 

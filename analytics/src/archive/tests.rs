@@ -219,7 +219,8 @@ fn what_is_old_or_too_much_is_removed_and_minutes_only_when_they_are_added_up() 
     assert_eq!((of(Table::Cells1Min), of(Table::Cells5Min)), (vec![3, 4], vec![2, 3, 4]));
     let known = archive.add(CITY, vec![(Table::Cells1Min, cells(2 * 1_440..2 * 1_440 + 60))], None, 0).unwrap();
     assert_eq!(known.rows, 0, "a minute whose sums are kept is known");
-    let newest = archive.manifest().files.iter().filter(|f| f.table == Table::Cells5Min).map(|f| f.bytes).max().unwrap();
+    let newest =
+        archive.manifest().files.iter().filter(|f| f.table == Table::Cells5Min).map(|f| f.bytes).max().unwrap();
     archive.retain(&Retention { bytes_max: newest, ..retention }, 0).unwrap();
     assert_eq!((of(Table::Cells1Min), of(Table::Cells5Min).len()), (vec![], 1));
     assert!(check(dir.path()).unwrap().faults.is_empty());

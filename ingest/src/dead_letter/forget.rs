@@ -65,7 +65,9 @@ fn names(text: &[u8], id: &[u8]) -> bool {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     !id.is_empty()
         && text.windows(id.len()).enumerate().any(|(at, part)| {
-            part == id && !is_word(at.checked_sub(1).and_then(|before| text.get(before))) && !is_word(text.get(at + id.len()))
+            part == id
+                && !is_word(at.checked_sub(1).and_then(|before| text.get(before)))
+                && !is_word(text.get(at + id.len()))
         })
 }
 
@@ -83,7 +85,8 @@ mod tests {
         let mut out = DeadLetters::open(dir.path(), DeadLetterConfig::default()).unwrap();
         let mut put = |topic: &str, at_ms: i64, payload: &[u8]| {
             let reject = Reject::whole(Reason::Malformed, "no JSON");
-            out.append(&[DeadLetter::new(topic, TimeMs(at_ms), &Refused { reject, payload: payload.to_vec() })]).unwrap();
+            out.append(&[DeadLetter::new(topic, TimeMs(at_ms), &Refused { reject, payload: payload.to_vec() })])
+                .unwrap();
         };
         put("arterial/v1/c/position/bus-1", 5, b"old");
         put("arterial/v1/c/position/bus-1", 50, b"x");

@@ -62,7 +62,8 @@ fn without(
     let (mut new, mut number, mut is_other) = (MAGIC.to_vec(), first, false);
     while let Some((head_bytes, behind)) = rest.split_first_chunk::<HEAD_BYTES>() {
         let head = Head::read(head_bytes);
-        let Some(payload) = behind.get(..head.payload_bytes as usize).filter(|_| head.payload_bytes <= PAYLOAD_BYTES_MAX)
+        let Some(payload) =
+            behind.get(..head.payload_bytes as usize).filter(|_| head.payload_bytes <= PAYLOAD_BYTES_MAX)
         else {
             break;
         };

@@ -22,11 +22,7 @@ pub(super) struct OfMinute {
 }
 
 /// Cells by minute.
-pub(super) fn cells(
-    rows: &[MinuteRow],
-    network: &Network,
-    learnt_mps: Option<&[f64]>,
-) -> BTreeMap<i64, OfMinute> {
+pub(super) fn cells(rows: &[MinuteRow], network: &Network, learnt_mps: Option<&[f64]>) -> BTreeMap<i64, OfMinute> {
     let mut minutes = BTreeMap::new();
     for of_minute in rows.chunk_by(|a, b| a.minute_ms == b.minute_ms) {
         let observed_mm = of_minute.iter().map(|row| length_mm(network.segment(row.segment).length_m)).sum();
