@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use analytics::archive::metrics;
+use analytics::archive::status::Status;
 use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
 use analytics::matching::MatchConfig;
@@ -16,7 +18,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{areas, listen, network, signals};
+use crate::{archive_args, areas, listen, network, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -69,6 +71,8 @@ pub(crate) struct Args {
     cells: Option<PathBuf>,
     #[command(flatten)]
     areas: areas::Args,
+    #[command(flatten)]
+    archive: archive_args::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -101,7 +105,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
-    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale };
+    let archive = args.archive.config(&args.data, &args.city)?;
+    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale, archive };
     let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
@@ -132,9 +137,12 @@ impl Service {
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
         }
+        let archive = config.archive.as_ref().map(|archive| archive.1.clone());
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
+        archive.iter().try_for_each(|status| metrics::register(&registry, status.clone()))?;
+        let also_ready = all_ready(also_ready, archive);
         let api = Api { city, watch: follower.watch(), registry, also_ready, stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
@@ -147,6 +155,12 @@ impl Service {
         stop.cancel();
         Ok(tokio::task::spawn_blocking(move || follower.join()).await?)
     }
+}
+
+/// Ready when ingest is, and history can be written.
+fn all_ready(ingest: Option<Readiness>, archive: Option<Status>) -> Option<Readiness> {
+    let Some(status) = archive else { return ingest };
+    Some(Arc::new(move || ingest.as_ref().map_or(Ok(()), |ask| ask()).and_then(|()| status.ready())))
 }
 
 /// Asks a running ingest for its fates.

@@ -2,9 +2,16 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use analytics::archive::ArchiveError;
+use analytics::archive::collect::CollectConfig;
+use analytics::archive::compact::{Compacted, Which};
+use analytics::archive::place::Place;
+use analytics::archive::recorder;
+use analytics::archive::store::Added;
 use analytics::matching::{MatchConfig, MatchCounts};
 use analytics::{Engine, EngineConfig, output};
 use anyhow::{Context, bail};
@@ -16,6 +23,7 @@ use ingest::dead_letter::DeadLetter;
 use ingest::gate::{Gate, GateConfig, Outcome};
 use ingest::pseudonym::Pseudonyms;
 
+use crate::archive_args::AccessArgs;
 use crate::input::{self, InputArgs};
 use crate::{network, progress};
 
@@ -30,8 +38,17 @@ pub(crate) struct Args {
     #[command(flatten)]
     network: network::NetworkArg,
     /// Where the cells go: a name that ends in .csv or .parquet
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "archive")]
+    out: Option<PathBuf>,
+    /// Add the minutes of the recordings to this archive: a folder, or s3://BUCKET/PREFIX. Minutes that it has already
+    /// are left out
+    #[arg(long, value_name = "PLACE")]
+    archive: Option<Place>,
+    /// The city's name in the archive
+    #[arg(long, env = "ARTERIAL_CITY", default_value = "demo")]
+    city: String,
+    #[command(flatten)]
+    access: AccessArgs,
     /// Take the street that a SUMO recording names in place of matching the position
     #[arg(long)]
     trust_edge: bool,
@@ -52,8 +69,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let network::Map { network, hexagons } = network::load(&args.network, || input::extent(&args.input))?;
     let matching =
         MatchConfig { hexagons, trust_edge: args.trust_edge, radius_m: args.radius_m, ..MatchConfig::default() };
+    let collect = args.archive.as_ref().map(|_| CollectConfig::default());
+    let config = EngineConfig { collect, ..EngineConfig::whole(matching) };
     let mut analysis = Analysis {
-        engine: Engine::new(Arc::clone(&network), EngineConfig::whole(matching)),
+        engine: Engine::new(Arc::clone(&network), config),
         // Nothing of these pseudonyms is kept: the output has counts only.
         gate: Gate::new(GateConfig { duplicates_max: 50_000_000, ..GateConfig::default() }, Pseudonyms::new([0; 32])),
         batch: Batch::default(),
@@ -81,8 +100,56 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let counts = analysis.engine.match_counts();
     analysis.extent.check(&network, counts, args.radius_m)?;
     let rows = analysis.engine.store().sorted_rows();
-    output::write(&args.out, &network, &rows)?;
-    report(&analysis, counts, rows.len(), args)
+    if let Some(out) = &args.out {
+        output::write(out, &network, &rows)?;
+    }
+    let stored = args.archive.as_ref().map(|place| store(place, args, &mut analysis.engine)).transpose()?;
+    report(&analysis, counts, rows.len(), args)?;
+    stored.map_or(Ok(()), |(place, added)| tell(&place, added))
+}
+
+/// Adds everything that was counted to an archive.
+fn store(place: &Place, args: &Args, engine: &mut Engine) -> anyhow::Result<(String, Added)> {
+    let folder = std::env::temp_dir().join(format!("arterial-archive-{}", std::process::id()));
+    if matches!(place, Place::Bucket { .. }) {
+        // Nobody else's, and nobody else may look: it may hold what is private until it is sent.
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let (mut archive, mut remote) = recorder::open(place, &folder, &args.access.access()?)?;
+    archive.put_segments(&args.city, engine.network())?;
+    let mut all = Added::default();
+    engine.close_all(|collector| {
+        let (tables, borders) = collector.ready();
+        let added = archive.add(&args.city, tables, None, recorder::wall_ms())?;
+        collector.release(&borders);
+        all.join(added);
+        Ok::<(), ArchiveError>(())
+    })?;
+    while let Some(job) = archive.next_job(Which::All) {
+        if let Some(remote) = &remote {
+            archive.fetch(remote, job.paths())?;
+        }
+        archive.work(&job, recorder::wall_ms(), &mut Compacted::default())?;
+    }
+    if let Some(remote) = &mut remote {
+        archive.sync(remote)?;
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok((place.to_string(), all))
+}
+
+fn tell(place: &str, added: Added) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "history   {} rows → {place}", added.rows)?;
+    if added.known_rows > 0 {
+        writeln!(
+            out,
+            "          {} rows of {} minutes were left out: history has those minutes already",
+            added.known_rows, added.known_minutes
+        )?;
+    }
+    Ok(())
 }
 
 struct Analysis {
@@ -192,6 +259,9 @@ fn report(analysis: &Analysis, m: MatchCounts, cells: usize, args: &Args) -> any
         "steps     counted {}; not counted: gap {}, jump {}, break {}, off the network {}, parked {}",
         m.steps, m.gaps, m.jumps, m.breaks, m.off_steps, m.parked_steps
     )?;
-    writeln!(out, "cells     {cells} → {}", args.out.display())?;
+    match &args.out {
+        Some(path) => writeln!(out, "cells     {cells} → {}", path.display())?,
+        None => writeln!(out, "cells     {cells}")?,
+    }
     Ok(())
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{areas, listen, network, simulate};
+use crate::{archive_args, areas, listen, network, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +34,8 @@ pub(crate) struct Args {
     data: PathBuf,
     #[command(flatten)]
     areas: areas::Args,
+    #[command(flatten)]
+    archive: archive_args::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -59,6 +61,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         fates: Some(fates_of(&writer)),
         study: args.areas.study(&network, 0)?,
         scale: args.areas.scale(),
+        archive: args.archive.config(&args.data, CITY)?,
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();

@@ -18,6 +18,9 @@
 //! | `arterial incidents` | [`incident_trial`] | – | how well closures are found in simulation |
 //! | `arterial network` | [`network`] | maps | the road network file |
 //! | `arterial credentials` | [`credentials`] | a password | a line for ingest's file of accounts |
+//! | `arterial archive` | [`archive`] | history | what lies in it, whether it is sound; fewer, larger files |
+//! | `arterial backfill` | [`backfill`] | history | OpenMetrics with timestamps, for promtool |
+//! | `arterial forget` | [`forget`] | a vehicle | what was stored of it is gone, and what could not be of it |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
 //! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
@@ -26,7 +29,10 @@
 
 mod analyse_live;
 mod analyze;
+mod archive;
+mod archive_args;
 mod areas;
+mod backfill;
 mod broker;
 mod city;
 mod config;
@@ -35,6 +41,7 @@ mod dead_letters;
 mod detectors;
 mod door;
 mod explain;
+mod forget;
 mod health;
 mod incident_trial;
 mod input;
@@ -100,6 +107,13 @@ enum Command {
     Network(network::Command),
     /// Hash a password for ingest's file of accounts
     Credentials(credentials::Args),
+    /// Look into history, check it, compact it
+    #[command(subcommand)]
+    Archive(archive::Command),
+    /// Write history as OpenMetrics, for `promtool tsdb create-blocks-from openmetrics`
+    Backfill(backfill::Args),
+    /// Remove what is stored of one vehicle since a day
+    Forget(forget::Args),
     /// Look into what ingest stored, and check it
     #[command(subcommand)]
     Spool(spool::Command),
@@ -158,6 +172,9 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),
+        Some(Command::Archive(command)) => archive::run(&command),
+        Some(Command::Backfill(args)) => backfill::run(&args),
+        Some(Command::Forget(args)) => forget::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),
         Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),

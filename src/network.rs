@@ -92,6 +92,13 @@ pub(crate) struct NetworkArg {
     area: Option<Area>,
 }
 
+impl NetworkArg {
+    /// Whether there is a network, or an area.
+    pub(crate) fn is_given(&self) -> bool {
+        self.network.is_some() || self.area.is_some()
+    }
+}
+
 /// West, south, east, north, degrees.
 pub(crate) type Area = [f64; 4];
 

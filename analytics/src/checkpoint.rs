@@ -25,13 +25,15 @@ use ingest::BlockNumber;
 use roads::Network;
 use serde::{Deserialize, Serialize};
 
+pub mod reseal;
+
 use crate::engine::saved::{Difference, Identity, SavedError};
 use crate::engine::{Engine, EngineConfig};
 
 const MAGIC: &[u8; 8] = b"ARTCHECK";
 
 /// Raised with every change of what is saved, or of what it means.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Bytes before the head: magic, version, checksum, length of the head.
 const FIXED_BYTES: usize = 24;

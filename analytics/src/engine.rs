@@ -4,6 +4,7 @@
 //! [`crate::output`]. Event time only; there is no clock here.
 
 mod count;
+mod history;
 pub mod saved;
 mod site;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use roads::Network;
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::collect::{CollectConfig, Collector};
 use crate::bus::{Buses, Schedule};
 use crate::cell::pane_start;
 use crate::detector::{Detectors, Reading, Taken};
@@ -27,7 +29,7 @@ use crate::matching::{MatchConfig, MatchCounts};
 use crate::metric::window::{Span, Window};
 use crate::pane::PaneStore;
 use crate::revision::{CORRECTABLE_MS, PaneState, Revisions};
-use crate::signal::{CYCLES_KEPT_LIVE, Signals, Wiring};
+use crate::signal::{Signals, Wiring};
 use crate::study::{Study, StudyConfig};
 use crate::watermark::{Arrival, Watermarks};
 use count::{Moment, Panes};
@@ -71,6 +73,8 @@ pub struct EngineConfig {
     pub study: Option<StudyConfig>,
     /// Matchers side by side; no figure depends on it.
     pub threads: usize,
+    /// What is collected for history; no figure depends on it.
+    pub collect: Option<CollectConfig>,
 }
 
 impl EngineConfig {
@@ -86,6 +90,7 @@ impl EngineConfig {
             schedule: Schedule::default(),
             study: None,
             threads: threads(),
+            collect: None,
         }
     }
 
@@ -101,6 +106,7 @@ impl EngineConfig {
             schedule: Schedule::default(),
             study: None,
             threads: threads(),
+            collect: None,
         }
     }
 }
@@ -141,6 +147,7 @@ pub struct Engine {
     signals: Signals,
     buses: Buses,
     study: Option<Study>,
+    collector: Option<Collector>,
 }
 
 impl Engine {
@@ -156,9 +163,10 @@ impl Engine {
             newest_of_all_ms: None,
             counts: EngineCounts::default(),
             detectors: Detectors::new(config.utc_offset_s),
-            signals: Signals::new(config.wiring.clone(), CYCLES_KEPT_LIVE),
+            signals: Signals::new(config.wiring.clone(), history::cycles_kept(&config)),
             buses: Buses::new(config.schedule.clone()),
             study: config.study.clone().map(|study| Study::new(Arc::clone(&network), study)),
+            collector: config.collect.map(Collector::new),
             network,
             config,
         }
@@ -207,11 +215,14 @@ impl Engine {
         for row in 0..signals.time_ms.len() {
             let source = (&signals.source[row], signals.phase[row]);
             // Counted when it is not from the future; there is nothing that it could come too late for.
-            self.arrival(SourceClass::Signal, number(&source), signals.time_ms[row], signals.received_ms[row]);
+            let (time_ms, received_ms) = (signals.time_ms[row], signals.received_ms[row]);
+            let arrival = self.arrival(SourceClass::Signal, number(&source), time_ms, received_ms);
+            self.note(SourceClass::Signal, time_ms, arrival);
         }
         let newest = [&rows.time_ms, &batch.detectors.end_ms, &signals.time_ms];
         self.newest_of_all_ms = newest.into_iter().flatten().copied().chain(self.newest_of_all_ms).max();
         self.signals.apply(batch);
+        self.close_roadside();
         // Not with every block: it looks at every detector.
         if self.panes_reached() != panes_before {
             self.forget_roadside();
@@ -246,6 +257,8 @@ impl Engine {
             open: Vec::new(),
             keep_ms: self.config.keep_ms,
             fold: self.config.fold,
+            collector: self.collector.as_mut().filter(|_| self.config.lateness_ms.is_some()),
+            network: &self.network,
         };
         let mut now = 0;
         self.matcher.observe(turns, |outcome| match outcome {
@@ -385,7 +398,9 @@ impl Engine {
     /// Whether a position is to be matched.
     fn position(&mut self, rows: &Positions, row: usize) -> bool {
         let (time_ms, vehicle) = (rows.time_ms[row], rows.vehicle[row]);
-        match self.arrival(SourceClass::Position, vehicle, time_ms, rows.received_ms[row]) {
+        let arrival = self.arrival(SourceClass::Position, vehicle, time_ms, rows.received_ms[row]);
+        self.note(SourceClass::Position, time_ms, arrival);
+        match arrival {
             Arrival::InTime | Arrival::Behind => {}
             Arrival::Late | Arrival::Ahead => return false,
         }
@@ -393,17 +408,21 @@ impl Engine {
         if let Some(journey) = &rows.journey[row] {
             self.buses.observe(vehicle, time_ms, journey);
         }
+        self.collect_position(rows, row);
         true
     }
 
     fn detector(&mut self, batch: &Batch, row: usize) {
         let rows = &batch.detectors;
         let source = number(&rows.source[row]);
-        if self.arrival(SourceClass::Detector, source, rows.end_ms[row], rows.received_ms[row]) == Arrival::Ahead {
+        let arrival = self.arrival(SourceClass::Detector, source, rows.end_ms[row], rows.received_ms[row]);
+        if arrival == Arrival::Ahead {
+            self.note(SourceClass::Detector, rows.end_ms[row], arrival);
             return;
         }
         // Its actuations are for the signal.
         if self.signals.has_detector(&rows.source[row]) {
+            self.note(SourceClass::Detector, rows.end_ms[row], arrival);
             return;
         }
         let reading = Reading {
@@ -422,7 +441,9 @@ impl Engine {
         if let (Some(study), Some(segment)) = (&mut self.study, segment_of_loop(network, source)) {
             study.loop_interval(segment, reading.end_ms, reading.count, reading.occupancy);
         }
-        match self.detectors.apply(source, reading, site) {
+        let taken = self.detectors.apply(source, reading, site);
+        self.collect_interval(source, &reading, taken);
+        match taken {
             Taken::Counted => {}
             Taken::Passage | Taken::LeftOut => self.counts.detectors_unmatched += 1,
         }

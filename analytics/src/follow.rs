@@ -16,6 +16,8 @@ use roads::Network;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::recorder::{RecordConfig, Recorder};
+use crate::archive::status::Status;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
 use crate::fate::{ByFate, SourceClass};
 use crate::findings::Findings;
@@ -113,6 +115,8 @@ pub struct FollowConfig {
     pub study: StudyConfig,
     /// By which borders levels are told.
     pub scale: Scale,
+    /// Where history goes, and where it is told how that goes; `None` keeps none.
+    pub archive: Option<(RecordConfig, Status)>,
 }
 
 impl Follower {
@@ -126,11 +130,13 @@ impl Follower {
     /// When the operating system gives no thread.
     pub fn start(config: FollowConfig, network: Arc<Network>, stop: CancellationToken) -> Result<Self, SpoolError> {
         let query = TrafficQuery::new(&network).over(&config.study.areas);
-        let engine = EngineConfig { study: Some(config.study), ..config.engine };
+        let collect = config.archive.as_ref().map(|(archive, _)| archive.collect);
+        let engine = EngineConfig { study: Some(config.study), collect, ..config.engine };
         let Start { reader, engine, keeper } = keep::start(&config.spool, &engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
         let (fates, scale, health) = (config.fates, config.scale, Health::default());
-        let tail = Tail { reader, engine, keeper, query, fates, scale, publish, health };
+        let recorder = config.archive.map(|(archive, status)| Recorder::start(archive, Arc::clone(&network), status));
+        let tail = Tail { reader, engine, keeper, recorder, query, fates, scale, publish, health };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -160,6 +166,7 @@ struct Tail {
     reader: Reader,
     engine: Engine,
     keeper: Option<Keeper>,
+    recorder: Option<Recorder>,
     query: TrafficQuery,
     fates: Option<FatesSource>,
     scale: Scale,
@@ -193,6 +200,9 @@ impl Tail {
                     return self.engine;
                 }
             }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.turn(&mut self.engine, self.reader.position().0);
+            }
             self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader));
             if ticked.elapsed() >= TICK {
                 ticked = now();
@@ -204,8 +214,11 @@ impl Tail {
         self.engine
     }
 
-    /// Writes the last checkpoint.
+    /// Writes what is closed to history, and the last checkpoint.
     fn end_checkpoints(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end(&mut self.engine, self.reader.position().0);
+        }
         if let Some(keeper) = self.keeper.take() {
             self.health.checkpoint = Some(keeper.end(&self.engine, &self.reader));
         }

@@ -14,9 +14,11 @@
 //! - `visits`: distinct vehicles
 //! - `speeds`: percentiles of speed
 //! - `live`: the live windows, ready for a tick
+//! - `minute`: whole clock minutes for history
 //! - `saved`: the store as bytes, and back
 
 mod live;
+mod minute;
 mod saved;
 mod series;
 mod speeds;
@@ -36,6 +38,7 @@ use rustc_hash::FxHashSet;
 use crate::cell::{Change, Contribution, PANE_MS};
 use crate::metric::window::{Span, Window, minute_start};
 use live::{Delayed, Live, add_minute};
+pub use minute::MinuteRow;
 pub use saved::SavedError;
 use series::Series;
 pub use speeds::Percentiles;

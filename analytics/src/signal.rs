@@ -194,6 +194,11 @@ impl Signals {
         self.phases.iter().map(|((signal, phase), of)| ((signal.as_str(), *phase), of.cycles(i64::MIN)))
     }
 
+    /// Cycles of each phase of each signal that ended at or after a moment.
+    pub fn cycles_since(&self, since_ms: i64) -> impl Iterator<Item = ((&str, u16), Vec<Cycle>)> {
+        self.phases.iter().map(move |((signal, phase), of)| ((signal.as_str(), *phase), of.cycles(since_ms)))
+    }
+
     /// Figures of each phase over the cycles that ended at or after `since_ms`; phases without any are left out.
     pub fn figures(&self, since_ms: i64) -> BTreeMap<(String, u16), Figures> {
         let fresh = self.phases.iter().filter(|(_, phase)| phase.newest_ms() >= since_ms);

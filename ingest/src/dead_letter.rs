@@ -6,6 +6,7 @@
 //! leave two. Payloads name vehicles, so the files are readable by their owner only.
 //! Upstream: the writer. Downstream: [`read`], for `arterial dead-letters`.
 
+pub mod forget;
 pub mod read;
 
 use std::collections::VecDeque;

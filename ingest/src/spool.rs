@@ -5,6 +5,7 @@
 //! exceed a bound, unless a reader still needs them ([`mark()`]). Upstream: the writer. Downstream: [`Reader`], in analytics, in this or another process.
 
 mod error;
+pub mod forget;
 mod frame;
 pub mod inspect;
 mod mark;

@@ -11,6 +11,8 @@
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
+//! - [`archive`]: history killed while it is written, read by DuckDB and Prometheus, without a vehicle
+//! - [`object_storage`]: history in a bucket, also while the storage is down
 //! - [`verify`]: the whole pipeline against the simulator's truth
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
@@ -20,12 +22,14 @@
     reason = "these are tests: they fail loudly and wait with deadlines"
 )]
 
+mod archive;
 mod bad_input;
 mod city;
 mod formats;
 mod hexagons;
 mod kept;
 mod matched;
+mod object_storage;
 mod pipeline;
 mod processes;
 mod recordings;

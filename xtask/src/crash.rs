@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The full sizes, by the variable that the tests read.
-const SIZES: [(&str, &str); 8] = [
+const SIZES: [(&str, &str); 9] = [
     ("ARTERIAL_ANALYTICS_KILLS", "50"),
+    ("ARTERIAL_ARCHIVE_KILLS", "100"),
     ("ARTERIAL_KILLS", "200"),
     ("ARTERIAL_BROKER_KILLS", "50"),
     ("ARTERIAL_STORM_DEVICES", "5000"),
@@ -25,12 +26,13 @@ const SIZES: [(&str, &str); 8] = [
 ];
 
 /// Tests that report, in the order of the file: what cargo builds for them, and their names.
-const PARTS: [(&[&str], &str); 5] = [
+const PARTS: [(&[&str], &str); 6] = [
     (&["-p", "ingest"], "kill::"),
     (&["-p", "ingest"], "crash::"),
     (&["-p", "ingest"], "strain::"),
     (&["-p", "ingest"], "hostile::an_idle"),
     (&["--workspace"], "restart::analytics_killed"),
+    (&["--workspace"], "archive::history_that_is_killed"),
 ];
 
 /// Runs everything, one test after the other, and writes the report.

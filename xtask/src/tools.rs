@@ -2,7 +2,7 @@
 //!
 //! Upstream: `PATH`, Debian's packages. Downstream: `checks`, which asks for a path by program.
 
-use crate::command::{answer_of, run};
+use crate::command::{answer_of, run, succeeds};
 use crate::failure::Failure;
 use crate::report::say;
 use std::env;
@@ -135,6 +135,20 @@ pub(crate) fn hadolint(folder: &Path) -> Option<PathBuf> {
         .arg(folder);
     run(install.arg(VERSION)).ok()?;
     Some(installed).filter(|path| path.is_file())
+}
+
+/// A Python with the packages of `tests/it/requirements.txt`, in an environment of its own in `folder`, where it stays.
+/// `None` where it cannot be had: the tests that need it then skip themselves.
+pub(crate) fn python(root: &Path, folder: &Path) -> Option<PathBuf> {
+    let (python, wanted) = (folder.join("bin/python"), root.join("tests/it/requirements.txt"));
+    let has_all = || succeeds(Command::new(&python).args(["-c", "import duckdb, moto.server, boto3"]));
+    if !has_all() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder)).ok()?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+        run(install.arg(wanted)).ok()?;
+    }
+    has_all().then_some(python)
 }
 
 /// Each package once, in the order of first need.

@@ -8,7 +8,7 @@
 //! | `start_utc` | TIMESTAMP(ms), UTC without a zone | begin of the minute, or of the five |
 //! | `distance_mm` | INT64 | driven by all vehicles, whole millimetres |
 //! | `time_ms` | INT64 | spent by all vehicles, whole milliseconds |
-//! | `delay_ms` | INT64 | max(0, time − distance / free-flow speed) of every clock minute, summed |
+//! | `delay_ms` | INT64 | max(0, `time_ms` − `distance_mm` · 1000 / `free_flow_mmps`, rounded) of every clock minute, summed |
 //! | `reports` | INT32 | position reports |
 //! | `vehicle_minutes` | INT32 | distinct vehicles of every clock minute, summed: an upper bound of the vehicles |
 //! | `minutes` | INT32 | clock minutes with at least one vehicle |
@@ -17,17 +17,11 @@
 //! All but the last add up, over time and over segments.
 
 use std::io::Write;
-use std::sync::{Arc, LazyLock};
 
-use arrow_array::{Int32Array, Int64Array, RecordBatch, TimestampMillisecondArray};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-/// Rows of a row group: small enough that one segment of a day is found in one or two of them.
-const GROUP_ROWS: usize = 115_000;
+use super::frame::{self, Column, Frame, Stage};
+use super::table::Table;
 
 /// Rows of one file, by column; all columns have one length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,50 +49,28 @@ impl Cells {
     }
 }
 
-static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    let whole = |name: &str, of: DataType| Field::new(name, of, false);
-    Arc::new(Schema::new(vec![
-        whole("segment", DataType::Int64),
-        whole("start_utc", DataType::Timestamp(TimeUnit::Millisecond, None)),
-        whole("distance_mm", DataType::Int64),
-        whole("time_ms", DataType::Int64),
-        whole("delay_ms", DataType::Int64),
-        whole("reports", DataType::Int32),
-        whole("vehicle_minutes", DataType::Int32),
-        whole("minutes", DataType::Int32),
-        whole("free_flow_mmps", DataType::Int32),
-    ]))
-});
+impl From<Cells> for Frame {
+    fn from(cells: Cells) -> Self {
+        Self::new(vec![
+            Column::Int(cells.segment),
+            Column::Time(cells.start_ms),
+            Column::Int(cells.distance_mm),
+            Column::Int(cells.time_ms),
+            Column::Int(cells.delay_ms),
+            Column::Small(cells.reports),
+            Column::Small(cells.vehicle_minutes),
+            Column::Small(cells.minutes),
+            Column::Small(cells.free_flow_mmps),
+        ])
+    }
+}
 
 /// Writes one Parquet file. The rows should stand by segment, then time: who reads one segment then reads one row group.
 ///
 /// # Errors
 /// Those of `out`, and columns of different lengths.
 pub fn write(out: impl Write + Send, cells: &Cells) -> Result<(), ParquetError> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .build();
-    let mut writer = ArrowWriter::try_new(out, Arc::clone(&SCHEMA), Some(properties))?;
-    let whole = |column: &[i64]| Arc::new(Int64Array::from(column.to_vec())) as _;
-    let small = |column: &[i32]| Arc::new(Int32Array::from(column.to_vec())) as _;
-    let batch = RecordBatch::try_new(
-        Arc::clone(&SCHEMA),
-        vec![
-            whole(&cells.segment),
-            Arc::new(TimestampMillisecondArray::from(cells.start_ms.clone())),
-            whole(&cells.distance_mm),
-            whole(&cells.time_ms),
-            whole(&cells.delay_ms),
-            small(&cells.reports),
-            small(&cells.vehicle_minutes),
-            small(&cells.minutes),
-            small(&cells.free_flow_mmps),
-        ],
-    )?;
-    writer.write(&batch)?;
-    writer.close().map(|_| ())
+    frame::write(out, Table::Cells5Min, &cells.clone().into(), Stage::Settled).map(|_| ())
 }
 
 #[cfg(test)]

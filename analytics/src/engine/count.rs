@@ -2,7 +2,10 @@
 //!
 //! Upstream: [`super::Engine`] and its matchers. Downstream: [`crate::pane`], [`crate::revision`], [`crate::study`].
 
+use roads::Network;
+
 use super::EngineCounts;
+use crate::archive::collect::{Collector, closed_before};
 use crate::cell::{PANE_MS, pane_start};
 use crate::matching::Change;
 use crate::pane::PaneStore;
@@ -33,6 +36,9 @@ pub(super) struct Panes<'e> {
     pub(super) open: Vec<Change>,
     pub(super) keep_ms: Option<i64>,
     pub(super) fold: bool,
+    /// What history wants, where panes close by themselves.
+    pub(super) collector: Option<&'e mut Collector>,
+    pub(super) network: &'e Network,
 }
 
 impl Panes<'_> {
@@ -63,6 +69,11 @@ impl Panes<'_> {
             study.advance(self.store, newest_ms);
         }
         self.store.slide_to(newest_ms);
+        // Before anything is forgotten: when time jumps, both happen in one block.
+        if let Some((collector, before_ms)) = self.collector.as_mut().zip(closed_before(moment.watermark_ms)) {
+            let learnt = self.study.as_ref().map(|study| study.learnt().free_flow.mps());
+            collector.close_cells(before_ms, self.store, self.network, learnt);
+        }
         let Some((keep_ms, watermark_ms)) = self.keep_ms.zip(moment.watermark_ms) else { return };
         if self.fold {
             self.store.fold_before(newest_ms - FOLD_AFTER_MS);

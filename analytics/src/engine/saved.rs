@@ -12,6 +12,7 @@ use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineConfig, EngineCounts};
+use crate::archive::collect::Collector;
 use crate::bus::Buses;
 use crate::detector::Detectors;
 use crate::matching::{MatchConfig, SavedTracks, TracksToSave};
@@ -33,6 +34,7 @@ struct ToSave<'e> {
     buses: &'e Buses,
     newest_of_all_ms: Option<i64>,
     learnt: Option<&'e Learnt>,
+    collector: Option<&'e Collector>,
     tracks: TracksToSave<'e>,
 }
 
@@ -48,6 +50,7 @@ struct Saved {
     buses: Buses,
     newest_of_all_ms: Option<i64>,
     learnt: Option<Learnt>,
+    collector: Option<Collector>,
     tracks: SavedTracks,
 }
 
@@ -102,9 +105,9 @@ impl Identity {
 
 /// Everything that decides what a cell becomes; a field that is added has to be named here.
 fn settings(config: &EngineConfig) -> String {
-    // Cells do not depend on threads.
-    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule, study, threads: _ } =
-        config;
+    // Cells do not depend on threads, nor on whether somebody keeps them.
+    let EngineConfig { matching, keep_ms, lateness_ms, fold, utc_offset_s, wiring, schedule, study, .. } = config;
+    let EngineConfig { threads: _, collect: _, .. } = config;
     let MatchConfig {
         radius_m,
         sigma_m,
@@ -155,6 +158,7 @@ impl Engine {
             buses: &self.buses,
             newest_of_all_ms: self.newest_of_all_ms,
             learnt: self.study.as_ref().map(Study::learnt),
+            collector: self.collector.as_ref(),
             tracks: self.matcher.to_save(),
         };
         // The length of the state, the state, the panes.
@@ -187,6 +191,9 @@ impl Engine {
         engine.counts = state.counts;
         if let (Some(config), Some(learnt)) = (engine.config.study.clone(), state.learnt) {
             engine.study = Some(Study::resumed(Arc::clone(&engine.network), config, learnt));
+        }
+        if let (Some(config), Some(saved)) = (engine.config.collect, state.collector) {
+            engine.collector = Some(saved.with(config));
         }
         Ok(engine)
     }

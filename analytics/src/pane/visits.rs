@@ -163,6 +163,11 @@ impl Visits {
         self.counted_from = from;
     }
 
+    /// Every segment's visits as they are: unsorted, and not all of them counted yet. Everything has to be entered.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (usize, &[Visit])> {
+        self.lists.iter().map(Vec::as_slice).enumerate()
+    }
+
     /// Distinct vehicles on one segment in one window, as of the last count.
     pub(super) fn on(&self, segment: usize, window: usize) -> u32 {
         self.counts.get(segment).map_or(0, |counts| counts[window])

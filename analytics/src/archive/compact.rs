@@ -1,0 +1,259 @@
+//! Few large files out of many small ones: an hour that is over becomes one file by segment and minute, a day that is
+//! over becomes one file of five-minute cells.
+//!
+//! Upstream: [`super::store`]. Every step is: write the new file, sync, rename, swap the manifest, remove the old ones.
+//! Broken off anywhere, the manifest lists the old files or the new one, and what it does not list is removed at the
+//! next start. Who reads by pattern and not by the manifest can see rows twice between the second step and the last.
+//!
+//! Five-minute cells are made from the minutes that are not in them yet and from what they hold already, so that a minute
+//! which is added to a day later is added up, and none is twice.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::error::ArchiveError;
+use super::frame::{Column, Frame, Stage};
+use super::manifest::Entry;
+use super::merge::merge;
+use super::minutes::Minutes;
+use super::store::{Archive, Origin, Writing};
+use super::table::{DAY_MS, Table};
+
+/// Length of a row of `cells_5min`, milliseconds.
+pub const FIVE_MINUTES_MS: i64 = 300_000;
+
+/// Rows that are gathered before they are written.
+const WRITE_ROWS: usize = 65_536;
+
+/// A folder with so many files is compacted before its time is over: a flush every five minutes never makes so many.
+const FILES_MAX: usize = 64;
+
+/// What is to be compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Hours and days that are over.
+    Over,
+    /// Everything: nothing more will come.
+    All,
+}
+
+/// What was compacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Files that were written.
+    pub written: u64,
+    /// Files that they took the place of.
+    pub replaced: u64,
+    pub rows: u64,
+}
+
+/// One piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// All files of a folder into one.
+    Folder { table: Table, city: String, paths: Vec<String> },
+    /// The five-minute cells of a day.
+    Day { city: String, day_ms: i64, paths: Vec<String> },
+}
+
+impl Job {
+    /// The files that it reads.
+    pub fn paths(&self) -> &[String] {
+        match self {
+            Self::Folder { paths, .. } | Self::Day { paths, .. } => paths,
+        }
+    }
+}
+
+impl Archive {
+    /// Compacts what is due, one piece after the other; `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]: history is as it was before the piece that failed, or after it.
+    pub fn compact(&mut self, which: Which, now_ms: i64) -> Result<Compacted, ArchiveError> {
+        let mut done = Compacted::default();
+        while let Some(job) = self.next_job(which) {
+            self.work(&job, now_ms, &mut done)?;
+        }
+        Ok(done)
+    }
+
+    /// The next piece of work: hours first, since days are made of them.
+    pub fn next_job(&self, which: Which) -> Option<Job> {
+        self.manifest().cities().iter().find_map(|city| {
+            let tables = Table::ALL.into_iter().filter(|table| *table != Table::Cells5Min);
+            tables
+                .into_iter()
+                .find_map(|table| self.folder_due(table, city, which))
+                .or_else(|| self.day_due(city, which))
+        })
+    }
+
+    /// Does one piece of work.
+    ///
+    /// # Errors
+    /// As [`Self::compact`].
+    pub fn work(&mut self, job: &Job, now_ms: i64, done: &mut Compacted) -> Result<(), ArchiveError> {
+        self.begin()?;
+        let entry = match job {
+            Job::Folder { table, city, paths } => {
+                let entry = self.merged(*table, city, paths)?;
+                self.replace(paths, vec![entry.clone()])?;
+                done.replaced += paths.len() as u64;
+                entry
+            }
+            Job::Day { city, day_ms, paths } => {
+                let entry = self.five_minutes(city, *day_ms, paths, now_ms)?;
+                let old: Vec<String> = self.day_file(city, *day_ms).map(|old| old.path.clone()).into_iter().collect();
+                // Made again of the same rows it has the same name, and stays.
+                self.replace(&old, vec![entry.clone()])?;
+                done.replaced += old.len() as u64;
+                entry
+            }
+        };
+        self.end();
+        done.written += 1;
+        done.rows += entry.rows;
+        Ok(())
+    }
+
+    fn folder_due(&self, table: Table, city: &str, which: Which) -> Option<Job> {
+        let newest_ms = self.manifest().newest_ms(table, city)?;
+        let folders = self.manifest().folders(table, city);
+        let due = folders.into_values().find(|files| {
+            let (_, end_ms) = table.span_ms(files[0].from_ms());
+            let is_settled = files.iter().all(|file| file.is_compacted());
+            let is_over = end_ms <= newest_ms || which == Which::All;
+            // An hour that one file fills is written anew too, small and with statistics.
+            files.len() > FILES_MAX || (is_over && (files.len() > 1 || !is_settled))
+        })?;
+        let mut paths: Vec<String> = due.iter().map(|file| file.path.clone()).collect();
+        paths.sort_unstable();
+        Some(Job::Folder { table, city: city.to_owned(), paths })
+    }
+
+    fn day_due(&self, city: &str, which: Which) -> Option<Job> {
+        let newest_ms = self.manifest().newest_ms(Table::Cells1Min, city)?;
+        let cells = || self.manifest().files(Table::Cells1Min, city);
+        let days: BTreeSet<i64> = cells().map(|file| file.from_ms().div_euclid(DAY_MS) * DAY_MS).collect();
+        let is_over = |day_ms: i64| day_ms + DAY_MS <= newest_ms || which == Which::All;
+        days.into_iter().filter(|day_ms| is_over(*day_ms)).find_map(|day_ms| {
+            let known = self.day_file(city, day_ms).map(|file| file.minutes.clone()).unwrap_or_default();
+            let new = cells()
+                .filter(|file| (day_ms..day_ms + DAY_MS).contains(&file.from_ms()) && !known.has_all(&file.minutes));
+            let mut paths: Vec<String> = new.map(|file| file.path.clone()).collect();
+            paths.sort_unstable();
+            (!paths.is_empty()).then(|| Job::Day { city: city.to_owned(), day_ms, paths })
+        })
+    }
+
+    fn day_file(&self, city: &str, day_ms: i64) -> Option<&Entry> {
+        let of_day = |file: &&Entry| file.from_ms().div_euclid(DAY_MS) * DAY_MS == day_ms;
+        self.manifest().files(Table::Cells5Min, city).find(of_day)
+    }
+
+    /// Files of one folder as one.
+    fn merged(&mut self, table: Table, city: &str, paths: &[String]) -> Result<Entry, ArchiveError> {
+        let files: Vec<Entry> = self.entries(paths);
+        let at_ms = files.iter().map(Entry::from_ms).min().unwrap_or_default();
+        let written_ms = files.iter().map(|file| file.written_ms).min().unwrap_or_default();
+        let aside = self.aside(table, city, at_ms);
+        let file = self.disk.create(&aside)?;
+        let failed = |cause| ArchiveError::parquet(&aside, cause);
+        let mut writing = Writing::new(file, table, Stage::Settled).map_err(failed)?;
+        files.iter().for_each(|file| writing.holds(&file.minutes));
+        let mut rows = Frame::empty(table.columns());
+        merge(&self.places(paths), table, |_, from, range| {
+            rows.extend(from, range);
+            if rows.len() >= WRITE_ROWS {
+                writing.write_of(&rows).map_err(failed)?;
+                rows.clear();
+            }
+            Ok(())
+        })?;
+        writing.write_of(&rows).map_err(failed)?;
+        self.place(writing, &aside, (table, city, at_ms), Origin::Compacted, written_ms)
+    }
+
+    /// Five-minute cells of a day: those that there are, and the minutes of `paths` that are not in them.
+    fn five_minutes(&mut self, city: &str, day_ms: i64, paths: &[String], now_ms: i64) -> Result<Entry, ArchiveError> {
+        let old = self.day_file(city, day_ms).cloned();
+        let known = old.as_ref().map(|file| file.minutes.clone()).unwrap_or_default();
+        let table = Table::Cells5Min;
+        let aside = self.aside(table, city, day_ms);
+        let file = self.disk.create(&aside)?;
+        let failed = |cause| ArchiveError::parquet(&aside, cause);
+        let mut writing = Writing::new(file, table, Stage::Settled).map_err(failed)?;
+        writing.holds(&known);
+        self.entries(paths).iter().for_each(|file| writing.holds(&file.minutes));
+        let mut all = self.places(paths);
+        all.extend(self.places(old.as_ref().map(|file| &file.path)));
+        let mut sums = FiveMinutes { rows: Frame::empty(table.columns()), known };
+        let day = paths.len();
+        merge(&all, table, |of, from, range| {
+            sums.add(from, range, of == day);
+            if sums.rows.len() >= WRITE_ROWS {
+                // The last row may not be complete.
+                let rest = sums.rows.split_off(sums.rows.len() - 1);
+                writing.write_of(&std::mem::replace(&mut sums.rows, rest)).map_err(failed)?;
+            }
+            Ok(())
+        })?;
+        writing.write_of(&sums.rows).map_err(failed)?;
+        self.place(writing, &aside, (table, city, day_ms), Origin::Compacted, now_ms)
+    }
+
+    fn entries(&self, paths: &[String]) -> Vec<Entry> {
+        self.manifest().files.iter().filter(|file| paths.contains(&file.path)).cloned().collect()
+    }
+
+    fn places<'p>(&self, paths: impl IntoIterator<Item = &'p String>) -> Vec<PathBuf> {
+        paths.into_iter().map(|path| self.root().join(path)).collect()
+    }
+}
+
+/// Cells being added up, in order of segment and time.
+struct FiveMinutes {
+    rows: Frame,
+    /// Minutes that are in the day's file already.
+    known: Minutes,
+}
+
+impl FiveMinutes {
+    /// Adds rows up; those of the day's own file as they are, others if their minute is not in it.
+    fn add(&mut self, from: &Frame, range: Range<usize>, is_of_day: bool) {
+        for row in range {
+            let (segment, start_ms) = (from.ints(0)[row], from.times(1)[row]);
+            if !is_of_day && self.known.has(start_ms) {
+                continue;
+            }
+            let bucket_ms = start_ms.div_euclid(FIVE_MINUTES_MS) * FIVE_MINUTES_MS;
+            let last = self.rows.len().checked_sub(1);
+            let same = |last: usize| self.rows.ints(0)[last] == segment && self.rows.times(1)[last] == bucket_ms;
+            match last.filter(|last| same(*last)) {
+                Some(last) => add_to(&mut self.rows, last, from, row),
+                None => {
+                    self.rows.push(from, row);
+                    if let Column::Time(starts) = &mut self.rows.columns_mut()[1] {
+                        starts.pop();
+                        starts.push(bucket_ms);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds a row of cells to another; the free-flow speed is that of the later one.
+fn add_to(into: &mut Frame, at: usize, from: &Frame, row: usize) {
+    let last = into.columns().len() - 1;
+    for (column, (into, from)) in into.columns_mut().iter_mut().zip(from.columns()).enumerate() {
+        match (into, from) {
+            (Column::Small(into), Column::Small(from)) if column == last => into[at] = from[row],
+            (Column::Small(into), Column::Small(from)) => into[at] = into[at].saturating_add(from[row]),
+            (Column::Int(into), Column::Int(from)) if column > 0 => into[at] += from[row],
+            _ => {}
+        }
+    }
+}
