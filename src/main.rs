@@ -35,6 +35,7 @@ mod dead_letters;
 mod detectors;
 mod door;
 mod explain;
+mod exported;
 mod health;
 mod incident_trial;
 mod input;
