@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use analytics::archive::metrics;
 use analytics::archive::status::Status;
+use analytics::export::policy::Policy;
+use analytics::export::segments::SegmentPages;
 use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
 use analytics::http::{self, Api, Readiness};
 use analytics::matching::MatchConfig;
@@ -18,7 +20,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{archive_args, areas, listen, network, signals};
+use crate::{archive_args, areas, exported, listen, network, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -73,6 +75,8 @@ pub(crate) struct Args {
     areas: areas::Args,
     #[command(flatten)]
     archive: archive_args::Args,
+    #[command(flatten)]
+    export: exported::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -107,7 +111,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
     let archive = args.archive.config(&args.data, &args.city)?;
     let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale, archive };
-    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
+    let registry = Registry::new();
+    exported::built(&registry, "analytics")?;
+    let policy = args.export.policy();
+    let service = Service { city: args.city, network, config, registry, policy, also_ready: None };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -126,13 +133,15 @@ pub(crate) struct Service {
     pub(crate) network: Arc<Network>,
     pub(crate) config: FollowConfig,
     pub(crate) registry: Registry,
+    /// Which segments are exported to Prometheus.
+    pub(crate) policy: Policy,
     pub(crate) also_ready: Option<Readiness>,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, also_ready } = self;
+        let Self { city, network, config, registry, policy, also_ready } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
@@ -143,7 +152,8 @@ impl Service {
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
         archive.iter().try_for_each(|status| metrics::register(&registry, status.clone()))?;
         let also_ready = all_ready(also_ready, archive);
-        let api = Api { city, watch: follower.watch(), registry, also_ready, stop: stop.clone() };
+        let segments = Arc::new(SegmentPages::new(Arc::clone(&network), policy));
+        let api = Api { city, watch: follower.watch(), registry, segments, also_ready, stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

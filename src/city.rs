@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{archive_args, areas, listen, network, simulate};
+use crate::{archive_args, areas, exported, listen, network, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,6 +36,8 @@ pub(crate) struct Args {
     areas: areas::Args,
     #[command(flatten)]
     archive: archive_args::Args,
+    #[command(flatten)]
+    export: exported::Args,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -52,6 +54,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact)?;
 
     let registry = Registry::new();
+    exported::built(&registry, "city")?;
     let ingest = Ingest::start(IngestConfig::new(&args.data), &registry)?;
     let writer = ingest.writer();
     let config = FollowConfig {
@@ -65,7 +68,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
-    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready };
+    let policy = args.export.policy();
+    let service = Service { city: CITY.to_owned(), network, config, registry, policy, also_ready };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

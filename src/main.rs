@@ -41,6 +41,7 @@ mod dead_letters;
 mod detectors;
 mod door;
 mod explain;
+mod exported;
 mod forget;
 mod health;
 mod incident_trial;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use sensing::{Quality, parse_share};
 
 use crate::broker::{self, PublishArgs};
-use crate::{listen, network, progress};
+use crate::{exported, listen, network, progress};
 
 /// Who drives, and who of them is seen.
 #[derive(clap::Args, Clone, Debug)]
@@ -145,6 +145,7 @@ pub(crate) async fn run(mut args: Args, stop: CancellationToken) -> anyhow::Resu
         None => None,
     };
     let registry = Registry::new();
+    exported::built(&registry, "sim")?;
     if let Some(listener) = pages {
         let page = registry.clone();
         let text = move || async move { TextEncoder::new().encode_to_string(&page.gather()).unwrap_or_default() };

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Account, HostPort};
 use crate::door::DoorArgs;
-use crate::listen;
+use crate::{exported, listen};
 
 /// Take MQTT messages in and store them durably
 ///
@@ -131,6 +131,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let (door, subscription) =
         (args.door.open()?, args.broker.as_ref().map(|b| args.subscription(b, &formats)).transpose()?);
     let registry = Registry::new();
+    exported::built(&registry, "ingest")?;
     let ingest = Ingest::start(IngestConfig { formats: formats.clone(), ..args.ingest() }, &registry)?;
     let writer = ingest.writer();
     // Before the pages are served: else they say "ready" while nobody is subscribed yet.

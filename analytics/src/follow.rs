@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::recorder::{RecordConfig, Recorder};
 use crate::archive::status::Status;
 use crate::engine::{Engine, EngineConfig, EngineCounts};
+use crate::export::lag::{Lags, Stopwatch};
 use crate::fate::{ByFate, SourceClass};
 use crate::findings::Findings;
 use crate::matching::MatchCounts;
@@ -70,6 +71,11 @@ pub struct Health {
     pub checkpoint: Option<CheckpointHealth>,
     /// Whether the spool had nothing more to give at the last tick.
     pub caught_up: bool,
+    /// Bytes of the spool that were not read at the last tick.
+    pub unread_bytes: u64,
+    pub lags: Lags,
+    /// How long the tick before this one took; of the first one, nothing.
+    pub tick: Duration,
 }
 
 /// Everything that one tick publishes.
@@ -134,9 +140,9 @@ impl Follower {
         let engine = EngineConfig { study: Some(config.study), collect, ..config.engine };
         let Start { reader, engine, keeper } = keep::start(&config.spool, &engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
-        let (fates, scale, health) = (config.fates, config.scale, Health::default());
+        let (fates, scale, health, stopwatch) = (config.fates, config.scale, Health::default(), Stopwatch::default());
         let recorder = config.archive.map(|(archive, status)| Recorder::start(archive, Arc::clone(&network), status));
-        let tail = Tail { reader, engine, keeper, recorder, query, fates, scale, publish, health };
+        let tail = Tail { reader, engine, keeper, recorder, query, fates, scale, publish, health, stopwatch };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -172,6 +178,7 @@ struct Tail {
     scale: Scale,
     publish: watch::Sender<Arc<Published>>,
     health: Health,
+    stopwatch: Stopwatch,
 }
 
 impl Tail {
@@ -238,6 +245,8 @@ impl Tail {
             }
         }
         self.health.caught_up = end.is_some();
+        let read_ms = wall_ms();
+        batches.iter().for_each(|batch| self.stopwatch.read(batch, read_ms));
         // What came before a fault is whole.
         self.engine.apply_all(&batches);
         end.unwrap_or(Ok(())).map(|()| batches.len())
@@ -248,7 +257,7 @@ impl Tail {
         let is_stale = |at: Option<Instant>, after: Duration| at.is_none_or(|at| at.elapsed() >= after);
         let no_windows = is_stale(fed.positions, STALE_AFTER);
         let no_detectors = is_stale(fed.detectors, Duration::from_millis(DETECTOR_FRESH_MS.unsigned_abs()));
-        let published_ms = wall_ms();
+        let (begun, published_ms) = (now(), wall_ms());
         let fates = self.fates.as_ref().map(|ask| ask());
         self.engine.settle();
         let engine = &self.engine;
@@ -286,10 +295,13 @@ impl Tail {
             self.health.checkpoint = Some(keeper.health);
         }
         self.health.next_block = self.reader.position().0;
+        self.health.unread_bytes = self.reader.unread_bytes();
+        self.health.lags = self.stopwatch.published(wall_ms());
         let five_minutes = windows.iter().find(|snapshot| snapshot.window == Window::FiveMinutes);
         let roadside = Arc::new(Roadside::of(engine, five_minutes.map(AsRef::as_ref), no_detectors));
         let findings = Arc::new(found.unwrap_or_default());
         self.publish.send_replace(Arc::new(Published { windows, roadside, findings, health: self.health, fault }));
+        self.health.tick = begun.elapsed();
     }
 }
 

@@ -13,12 +13,14 @@
 //! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
 //! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
 //! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
-//! | `/metrics` | Prometheus |
+//! | `/metrics` | Prometheus: city, corridors, roadside, health |
+//! | `/metrics/segments?class=…&top=…&window=…` | Prometheus: the segments that are exported |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
 
 mod areas;
 mod live;
+mod metrics;
 mod network;
 
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::Registry;
 use roads::Network;
 use serde::Deserialize;
 use serde_json::json;
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::explain::{ExplainError, Metric, explain};
+use crate::export::segments::SegmentPages;
 use crate::follow::{Published, Watch};
 use crate::metric::window::Window;
 
@@ -54,6 +57,7 @@ pub struct Api {
     pub city: String,
     pub watch: Watch,
     pub registry: Registry,
+    pub segments: Arc<SegmentPages>,
     pub also_ready: Option<Readiness>,
     /// Ends every live connection.
     pub stop: CancellationToken,
@@ -84,7 +88,8 @@ pub fn router(api: Api, network: &Arc<Network>) -> Router {
         .route("/api/v1/buses", get(buses))
         .route("/api/v1/detectors", get(detectors))
         .route("/api/{*rest}", get(unknown_api))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::main))
+        .route("/metrics/segments", get(metrics::segments))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .with_state(server)
@@ -196,15 +201,6 @@ async fn unknown_api(request: Request) -> Response {
         request.uri().path()
     );
     fault(StatusCode::NOT_FOUND, "not_found", &message)
-}
-
-async fn metrics(State(server): State<Server>) -> Response {
-    let mut page = Vec::new();
-    let encoder = TextEncoder::new();
-    match encoder.encode(&server.api.registry.gather(), &mut page) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], page).into_response(),
-        Err(e) => fault(StatusCode::INTERNAL_SERVER_ERROR, "metrics", &e.to_string()),
-    }
 }
 
 async fn ready(State(server): State<Server>) -> Response {

@@ -11,10 +11,12 @@
 //! - [`reject`]: the closed list of reasons for which something is not accepted
 //! - [`codec`]: our own encoding (JSON)
 //! - [`foreign`]: the formats of others (HSL HFP, SUMO FCD, CSV with a column map)
+//! - [`metrics`]: the name, type, unit and meaning of every metric that is exported
 
 pub mod codec;
 pub mod event;
 pub mod foreign;
+pub mod metrics;
 pub mod reject;
 pub mod time;
 pub mod topic;

@@ -1,4 +1,4 @@
-//! Everything that ingest counts. Declared here and nowhere else.
+//! Everything that ingest counts. Names, types and meanings are in the table of [`events::metrics`].
 //!
 //! Upstream: the writer, the endpoint, the subscription. Downstream: `/metrics`. The counters of fates come from
 //! one snapshot, taken when a block is durable, so that in every scrape received = accepted + duplicate +
@@ -6,12 +6,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use events::metrics::metric;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::gate::Fates;
 use crate::server::Close;
+use crate::subscribe::Lost;
+
+/// Borders of the histogram of commits, seconds: close to each other around the 5 ms that a block waits.
+const COMMIT_SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// The metrics of one ingest; clones are the same ones.
 #[derive(Clone)]
@@ -27,6 +32,9 @@ pub struct Metrics {
     /// Failed attempts to make a block or dead letters durable.
     pub commit_failures: IntCounter,
     pub spool_bytes: IntGauge,
+    /// Beyond it the oldest files go, read or not.
+    pub spool_limit_bytes: IntGauge,
+    pub spool_next_block: IntGauge,
     /// 1 while the spool or the dead letters cannot be written.
     pub disk_failing: IntGauge,
     /// 1 while that is because there is no room.
@@ -39,7 +47,10 @@ pub struct Metrics {
     pub tap_dropped: IntCounter,
     /// Connections of broker mode that are up.
     pub mqtt_connected: IntGauge,
-    pub mqtt_failures: IntCounter,
+    /// Sessions by state; no series where there is no broker.
+    pub mqtt_sessions: IntGaugeVec,
+    /// Lost or refused connections, by reason.
+    pub mqtt_failures: IntCounterVec,
     /// Acknowledgements of an earlier connection, which were not sent.
     pub mqtt_stale_acks: IntCounter,
 }
@@ -50,59 +61,55 @@ impl Metrics {
     /// # Errors
     /// If one of the names is taken: one registry serves one ingest.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::new(name, help)?;
+        let opts = |name: &str| Opts::new(metric(name).name, metric(name).help);
+        let counter = |name: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::with_opts(opts(name))?;
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
-            let gauge = IntGauge::new(name, help)?;
+        let gauge = |name: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::with_opts(opts(name))?;
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        let counters = |name: &str| -> Result<IntCounterVec, prometheus::Error> {
+            let counters = IntCounterVec::new(opts(name), metric(name).labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
         let fates = FateCounters::new()?;
         registry.register(Box::new(fates.clone()))?;
-        let seconds =
-            HistogramOpts::new("arterial_ingest_commit_seconds", "From a block's first message until it is durable.")
-                .buckets(vec![0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0]);
-        let commit_seconds = Histogram::with_opts(seconds)?;
+        let seconds = HistogramOpts::from(opts("arterial_ingest_commit_seconds"));
+        let commit_seconds = Histogram::with_opts(seconds.buckets(COMMIT_SECONDS.to_vec()))?;
         registry.register(Box::new(commit_seconds.clone()))?;
-        let closed = Opts::new("arterial_ingest_closed_total", "Closed connections to the MQTT endpoint, by reason.");
-        let closed = IntCounterVec::new(closed, &["reason"])?;
-        registry.register(Box::new(closed.clone()))?;
-        for close in Close::ALL {
-            closed.with_label_values(&[close.name()]);
-        }
+        let sessions = "arterial_ingest_mqtt_sessions";
+        let mqtt_sessions = IntGaugeVec::new(opts(sessions), metric(sessions).labels)?;
+        registry.register(Box::new(mqtt_sessions.clone()))?;
+        let closed = counters("arterial_ingest_closed_total")?;
+        Close::ALL.iter().for_each(|close| drop(closed.with_label_values(&[close.name()])));
+        let mqtt_failures = counters("arterial_ingest_mqtt_failures_total")?;
+        Lost::ALL.iter().for_each(|lost| drop(mqtt_failures.with_label_values(&[lost.name()])));
         Ok(Self {
             fates,
-            messages: counter("arterial_ingest_messages_total", "Messages whose fate is decided and durable.")?,
-            waiting: gauge("arterial_ingest_waiting_messages", "Messages handed over and not yet durable.")?,
-            blocks: counter("arterial_ingest_blocks_total", "Blocks made durable in the spool.")?,
+            messages: counter("arterial_ingest_messages_total")?,
+            waiting: gauge("arterial_ingest_waiting_messages")?,
+            blocks: counter("arterial_ingest_blocks_total")?,
             commit_seconds,
-            commit_failures: counter("arterial_ingest_commit_failures_total", "Failed attempts to write to disk.")?,
-            spool_bytes: gauge("arterial_ingest_spool_bytes", "Size of all spool files.")?,
-            disk_failing: gauge(
-                "arterial_ingest_disk_failing",
-                "1 while the disk cannot be written; acknowledgements wait.",
-            )?,
-            disk_full: gauge("arterial_ingest_disk_full", "1 while the disk has no room; acknowledgements wait.")?,
-            dead_letters: counter("arterial_ingest_dead_letters_total", "Dead letters written.")?,
-            dead_letters_dropped: counter(
-                "arterial_ingest_dead_letters_dropped_total",
-                "Oldest dead letters deleted to make room.",
-            )?,
-            connections: gauge("arterial_ingest_connections", "Open connections to the MQTT endpoint.")?,
+            commit_failures: counter("arterial_ingest_commit_failures_total")?,
+            spool_bytes: gauge("arterial_ingest_spool_bytes")?,
+            spool_limit_bytes: gauge("arterial_ingest_spool_limit_bytes")?,
+            spool_next_block: gauge("arterial_ingest_spool_next_block")?,
+            disk_failing: gauge("arterial_ingest_disk_failing")?,
+            disk_full: gauge("arterial_ingest_disk_full")?,
+            dead_letters: counter("arterial_ingest_dead_letters_total")?,
+            dead_letters_dropped: counter("arterial_ingest_dead_letters_dropped_total")?,
+            connections: gauge("arterial_ingest_connections")?,
             closed,
-            tap_dropped: counter("arterial_ingest_tap_dropped_total", "Messages that slow or busy taps did not get.")?,
-            mqtt_connected: gauge(
-                "arterial_ingest_mqtt_connected",
-                "Connections to the broker that are up (broker mode).",
-            )?,
-            mqtt_failures: counter("arterial_ingest_mqtt_failures_total", "Lost or refused broker connections.")?,
-            mqtt_stale_acks: counter(
-                "arterial_ingest_mqtt_stale_acks_total",
-                "Acknowledgements of a lost connection, not sent.",
-            )?,
+            tap_dropped: counter("arterial_ingest_tap_dropped_total")?,
+            mqtt_connected: gauge("arterial_ingest_mqtt_connected")?,
+            mqtt_sessions,
+            mqtt_failures,
+            mqtt_stale_acks: counter("arterial_ingest_mqtt_stale_acks_total")?,
         })
     }
 
@@ -128,14 +135,13 @@ struct FateCounters {
 
 impl FateCounters {
     fn new() -> Result<Self, prometheus::Error> {
-        let events =
-            Opts::new("arterial_ingest_events_total", "Events by fate; all fates together are the received ones.");
-        let rejected = Opts::new("arterial_ingest_rejected_total", "Rejected events by reason.");
+        let opts = |name: &str| Opts::new(metric(name).name, metric(name).help);
+        let (events, rejected) = ("arterial_ingest_events_total", "arterial_ingest_rejected_total");
         Ok(Self {
             latest: Arc::default(),
-            received: IntCounter::new("arterial_ingest_received_total", "Events received and decided.")?,
-            events: IntCounterVec::new(events, &["fate"])?,
-            rejected: IntCounterVec::new(rejected, &["reason"])?,
+            received: IntCounter::with_opts(opts("arterial_ingest_received_total"))?,
+            events: IntCounterVec::new(opts(events), metric(events).labels)?,
+            rejected: IntCounterVec::new(opts(rejected), metric(rejected).labels)?,
         })
     }
 }

@@ -194,6 +194,11 @@ impl Spool {
         self.files.iter().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Bytes beyond which the oldest files go, whether a reader still needs them or not.
+    pub fn limit_bytes(&self) -> u64 {
+        self.config.held_bytes_max.max(self.config.retain_bytes)
+    }
+
     fn newest(&self) -> (BlockNumber, u64) {
         *self.files.back().expect("there is always a file that is being written")
     }

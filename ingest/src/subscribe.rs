@@ -12,13 +12,13 @@
 
 mod epoch;
 mod link;
+mod lost;
 mod presence;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::v5;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ use crate::writer::{Ack, Incoming, WriterHandle};
 pub use epoch::BrokerAck;
 use epoch::Epoch;
 use link::{Heard, Link, Message};
+use lost::Failure;
+pub use lost::Lost;
 use presence::Presence;
 
 /// Versions of the protocol.
@@ -99,21 +101,6 @@ impl SubscribeConfig {
             close_wait: Duration::from_secs(5),
         }
     }
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Connection4(#[from] Box<rumqttc::ConnectionError>),
-    #[error("{0}")]
-    Connection5(#[from] Box<v5::ConnectionError>),
-    #[error("the broker refuses to subscribe us to `{filter}`: {reason}")]
-    Refused { filter: String, reason: String },
-    #[error("the broker answers our subscription for {expected} filters with {found} codes")]
-    Codes { expected: usize, found: usize },
-    #[error("an acknowledgement found no room in the client's queue")]
-    AckQueue,
 }
 
 /// Receives from the broker until `shutdown`, connecting again as often as it takes. Whether the broker is there
@@ -267,7 +254,7 @@ impl Subscriber {
         if matches!(failure, Failure::Refused { .. } | Failure::Codes { .. }) {
             self.subscribed = false;
         }
-        self.writer.metrics().mqtt_failures.inc();
+        self.writer.metrics().mqtt_failures.with_label_values(&[failure.reason().name()]).inc();
         self.presence.away(self.number, failure.to_string());
     }
 

@@ -270,6 +270,8 @@ impl Writer {
     ) -> (Self, WriterHandle) {
         let inbox = Arc::new(Inbox::new(config.block_bytes_max, config.queue_bytes_max as usize));
         metrics.spool_bytes.set(i64::try_from(spool.bytes()).unwrap_or(i64::MAX));
+        metrics.spool_limit_bytes.set(i64::try_from(spool.limit_bytes()).unwrap_or(i64::MAX));
+        metrics.spool_next_block.set(i64::try_from(spool.next_block().0).unwrap_or(i64::MAX));
         let fresh = gate.decoders();
         let rate = (config.rate.events_per_s > 0).then(|| Arc::new(Mutex::new(RateLimit::new(config.rate))));
         let handle = WriterHandle {

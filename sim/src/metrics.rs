@@ -1,10 +1,11 @@
-//! What Prometheus is told of a simulated city: names, meanings, and where the numbers come from.
+//! What Prometheus is told of a simulated city. Names, types and meanings are in the table of [`events::metrics`].
 //!
 //! Upstream: [`Progress`] and the counters of the publishers. Downstream: whoever serves a page of the registry. The
 //! numbers are brought up to date by [`Metrics::refresh`], which costs nothing in the loop that simulates.
 
 use std::sync::Arc;
 
+use events::metrics::metric;
 use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry};
 
 use crate::city::Progress;
@@ -42,37 +43,37 @@ impl Metrics {
         progress: Arc<Progress>,
         publishers: Vec<Arc<PublishCounters>>,
     ) -> Result<Self, prometheus::Error> {
-        let opts = |name: &str, help: &str| Opts::new(format!("arterial_sim_{name}"), help);
-        let counter = |name, help| {
-            let made = IntCounter::with_opts(opts(name, help))?;
+        let opts = |name: &str| Opts::new(metric(name).name, metric(name).help);
+        let counter = |name| {
+            let made = IntCounter::with_opts(opts(name))?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
-        let whole = |name, help| {
-            let made = IntGauge::with_opts(opts(name, help))?;
+        let whole = |name| {
+            let made = IntGauge::with_opts(opts(name))?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
-        let gauge = |name, help| {
-            let made = Gauge::with_opts(opts(name, help))?;
+        let gauge = |name| {
+            let made = Gauge::with_opts(opts(name))?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
         Ok(Self {
             progress,
             publishers,
-            events: counter("events_total", "Events handed to the publishers.")?,
-            bytes: counter("payload_bytes_total", "Bytes of the payloads handed to the publishers.")?,
-            accepted: counter("messages_total", "Messages handed to the publishers.")?,
-            sent: counter("messages_sent_total", "Messages sent at least once.")?,
-            acknowledged: counter("messages_acknowledged_total", "Messages taken over by the server.")?,
-            refused: counter("messages_refused_total", "Messages lost because the server refused them.")?,
-            reconnects: counter("reconnects_total", "Connections after the first, of all publishers.")?,
-            unsent: whole("unsent_messages", "Messages that wait to be sent: the server or the network is slow.")?,
-            unacknowledged: whole("unacknowledged_messages", "Messages sent and not acknowledged.")?,
-            under_way: whole("late_positions", "Positions that arrive later, as the sensors' delivery has it.")?,
-            vehicles: whole("vehicles", "Vehicles on the road.")?,
-            held_back_s: gauge("held_back_seconds", "Time for which publishers let the city wait, altogether.")?,
-            behind_s: gauge("behind_seconds", "How much later than due the last second was handed over.")?,
-            real_time_factor: gauge("real_time_ratio", "Simulated seconds per second of wall clock, last 30.")?,
-            event_time_s: gauge("event_time_timestamp_seconds", "Event time of the last second handed over.")?,
+            events: counter("arterial_sim_events_total")?,
+            bytes: counter("arterial_sim_payload_bytes_total")?,
+            accepted: counter("arterial_sim_messages_total")?,
+            sent: counter("arterial_sim_messages_sent_total")?,
+            acknowledged: counter("arterial_sim_messages_acknowledged_total")?,
+            refused: counter("arterial_sim_messages_refused_total")?,
+            reconnects: counter("arterial_sim_reconnects_total")?,
+            unsent: whole("arterial_sim_unsent_messages")?,
+            unacknowledged: whole("arterial_sim_unacknowledged_messages")?,
+            under_way: whole("arterial_sim_late_positions")?,
+            vehicles: whole("arterial_sim_vehicles")?,
+            held_back_s: gauge("arterial_sim_held_back_seconds")?,
+            behind_s: gauge("arterial_sim_behind_seconds")?,
+            real_time_factor: gauge("arterial_sim_real_time_ratio")?,
+            event_time_s: gauge("arterial_sim_event_time_timestamp_seconds")?,
         })
     }
 

@@ -19,7 +19,8 @@ fn the_default_command_is_a_live_city_within_a_minute() {
     let page = wait_for("200 segments with a speed", || {
         city.check();
         let (_, page) = get(http, "/metrics")?;
-        let series = page
+        let (_, segments) = get(http, "/metrics/segments?class=all")?;
+        let series = segments
             .lines()
             .filter(|l| l.starts_with("arterial_segment_speed_meters_per_second{") && l.contains("window=\"1m\""));
         (series.count() >= 200).then_some(page)
@@ -34,6 +35,15 @@ fn the_default_command_is_a_live_city_within_a_minute() {
     assert_eq!(metric(&page, "arterial_ingest_events_total", "fate=\"rejected\"").unwrap(), 0.0);
     assert!(metric(&page, "arterial_detector_flow_vehicles_per_hour", "").is_none() || received > 0.0);
 
+    let (status, few) = get(http, "/metrics/segments?class=residential,service&top=3&window=1m").unwrap();
+    let ratios: Vec<&str> = few.lines().filter(|l| l.starts_with("arterial_segment_speed_ratio{")).collect();
+    assert!(status == 200 && ratios.len() == 3, "{ratios:?}");
+    assert!(
+        ratios.iter().all(|l| l.contains("class=\"residential\"") || l.contains("class=\"service\"")),
+        "{ratios:?}"
+    );
+    assert_eq!(get(http, "/metrics/segments?class=alley").unwrap().0, 400);
+    assert!(!page.contains("arterial_segment_speed_ratio"), "segments have a page of their own");
     let (status, body) = get(http, "/api/v1/snapshot?window=300").unwrap();
     assert_eq!(status, 200);
     assert!(body.contains("\"speed_ratio\""), "{body:.200}");

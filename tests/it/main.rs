@@ -5,6 +5,7 @@
 //! - [`pipeline`]: one recording three ways, byte for byte; every broken line with its fate
 //! - [`city`]: the default command becomes a live city
 //! - [`processes`]: four processes and Prometheus
+//! - [`operate`]: TLS, accounts and access lists, Prometheus with our rules, an incident that is told, Grafana's queries
 //! - [`roadside`]: signals and loops of real recordings against others' figures and labels
 //! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`formats`]: every count in `docs/formats.md`
@@ -30,6 +31,7 @@ mod hexagons;
 mod kept;
 mod matched;
 mod object_storage;
+mod operate;
 mod pipeline;
 mod processes;
 mod recordings;

@@ -10,7 +10,7 @@ fn prometheus(folder: &Path, analytics_port: u16) -> (Running, u16) {
     let port = free_port();
     let config = folder.join("prometheus.yml");
     let text = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: arterial, static_configs: [{{targets: ['127.0.0.1:{analytics_port}']}}]}}]\n"
+        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: arterial, metrics_path: /metrics/segments, static_configs: [{{targets: ['127.0.0.1:{analytics_port}']}}]}}]\n"
     );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new("prometheus");
@@ -63,7 +63,16 @@ fn promql_returns_the_congested_segments() {
     wait_ready(&mut ingest, ingest_http);
     let mut analytics = Running::start(
         arterial()
-            .args(["analytics", "--network", "demo", "--http-listen", &format!("127.0.0.1:{http}"), "--data"])
+            .args([
+                "analytics",
+                "--network",
+                "demo",
+                "--segment-classes",
+                "all",
+                "--http-listen",
+                &format!("127.0.0.1:{http}"),
+                "--data",
+            ])
             .arg(&data),
     );
     wait_ready(&mut analytics, http);

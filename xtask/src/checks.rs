@@ -26,7 +26,7 @@ pub(crate) struct Check {
 }
 
 /// In the order in which they run.
-pub(crate) const CHECKS: [Check; 10] = [
+pub(crate) const CHECKS: [Check; 11] = [
     Check { name: "tools", about: "programs and recordings that the checks need", body: tools_and_recordings },
     Check { name: "format", about: "cargo fmt --check", body: format },
     Check {
@@ -34,13 +34,18 @@ pub(crate) const CHECKS: [Check; 10] = [
         about: "promtool on configuration, rules and Grafana's queries; systemd and hadolint on theirs",
         body: deployment,
     },
+    Check {
+        name: "schemas",
+        about: "dashboards by Grafana's own types, docker-compose.yml by the compose specification",
+        body: schemas,
+    },
     Check { name: "compose", about: "docker compose config", body: compose },
     Check { name: "page", about: "npm ci, types, unit tests, build", body: build_page },
     Check { name: "build", about: "cargo build --release", body: build },
     Check { name: "lint", about: "cargo clippy on every target, warnings are errors", body: lint },
     Check { name: "tests", about: "cargo test over the whole workspace", body: tests },
     Check { name: "browser", about: "the page in a browser, served by the real binary", body: browser },
-    Check { name: "metrics", about: "the running binary's /metrics, by promtool and by name", body: metrics },
+    Check { name: "metrics", about: "the running binary's pages of metrics, by promtool and by name", body: metrics },
 ];
 
 /// What the checks share. A server that one check has started serves the next, and ends with the bench.
@@ -91,17 +96,26 @@ fn deployment(bench: &mut Bench) -> Result<Outcome, Failure> {
         command
     };
     run(promtool().args(["check", "config", "prometheus.yml"]))?;
-    run(promtool().args(["test", "rules", "rules/arterial.test.yml"]))?;
+    run(promtool().args(["test", "rules"]).args(deploy::RULE_TESTS))?;
     let scratch = Scratch::new("deploy").map_err(|source| Failure::io("make a folder", source))?;
     let queries = scratch.path().join("grafana-queries.yml");
     fs::write(&queries, deploy::dashboard_queries_as_rules(&bench.root)?)
-        .map_err(|source| Failure::io("write the queries of the dashboard", source))?;
+        .map_err(|source| Failure::io("write the queries of the dashboards", source))?;
     run(promtool().args(["check", "rules"]).arg(queries))?;
     units(&bench.root, scratch.path())?;
     match tools::hadolint(&scratch.path().with_file_name("hadolint")) {
         Some(hadolint) => run(Command::new(hadolint).arg(bench.root.join("deploy/Dockerfile")))?,
         None => say("deploy/Dockerfile was not checked: neither hadolint nor Python's pip is here"),
     }
+    Ok(Outcome::Passed)
+}
+
+/// By npm's packages, whose versions deploy/checks/package-lock.json holds.
+fn schemas(bench: &mut Bench) -> Result<Outcome, Failure> {
+    tools::require_node()?;
+    let folder = bench.root.join("deploy/checks");
+    run(npm(&bench.root).current_dir(&folder).args(["ci", "--ignore-scripts"]))?;
+    run(npm(&bench.root).current_dir(&folder).args(["run", "check"]))?;
     Ok(Outcome::Passed)
 }
 
@@ -190,19 +204,26 @@ fn browser(bench: &mut Bench) -> Result<Outcome, Failure> {
 /// nobody exports never fires.
 fn metrics(bench: &mut Bench) -> Result<Outcome, Failure> {
     let promtool = tools::PROMTOOL.find()?;
-    let names = deploy::promised_names(&bench.root)?;
-    let page = bench.server()?.wait_until("every promised metric is exported", ALL_METRICS_AFTER_MAX, |server| {
-        let page = server.metrics()?;
-        let missing = deploy::undeclared(&names, &page);
-        if missing.is_empty() { Ok(page) } else { Err(format!("/metrics lacks {}", missing.join(", "))) }
+    let names = deploy::names_of_a_city(&bench.root)?;
+    let pages = bench.server()?.wait_until("every promised metric is exported", ALL_METRICS_AFTER_MAX, |server| {
+        let pages = [server.page("/metrics")?, server.page("/metrics/segments")?];
+        let missing = deploy::undeclared(&names, &pages.concat()).join(", ");
+        if missing.is_empty() { Ok(pages) } else { Err(format!("neither page has {missing}")) }
     })?;
-    say(&format!("/metrics: {} lines, all {} names of deploy/ are exported", page.lines().count(), names.len()));
+    let undocumented = deploy::undocumented(&bench.root, &pages.concat())?;
+    if !undocumented.is_empty() {
+        return Err(Failure::Check(format!("docs/metrics.md does not know {}", undocumented.join(", "))));
+    }
+    let lines: usize = pages.iter().map(|page| page.lines().count()).sum();
+    say(&format!("{lines} lines of metrics, all {} names of deploy/ are exported", names.len()));
     let scratch = Scratch::new("metrics").map_err(|source| Failure::io("make a folder", source))?;
-    let file = scratch.path().join("metrics.txt");
-    fs::write(&file, page).map_err(|source| Failure::io("write the page of metrics", source))?;
-    let (status, said) = run_on(Command::new(promtool).args(["check", "metrics"]), &file)?;
-    say(said.trim_end());
-    judge_lint(status.success(), &said)?;
+    for page in pages {
+        let file = scratch.path().join("metrics.txt");
+        fs::write(&file, page).map_err(|source| Failure::io("write the page of metrics", source))?;
+        let (status, said) = run_on(Command::new(&promtool).args(["check", "metrics"]), &file)?;
+        say(said.trim_end());
+        judge_lint(status.success(), &said)?;
+    }
     Ok(Outcome::Passed)
 }
 

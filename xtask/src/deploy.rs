@@ -1,7 +1,7 @@
 //! What `deploy/` promises: metric names that the running binary must export, queries that Prometheus must accept,
 //! ports that only this machine may reach. Read as text, because text is what an operator copies from there.
 //!
-//! Upstream: the rules, the Grafana dashboard, the compose file. Downstream: `checks`.
+//! Upstream: the rules, the Grafana dashboards, the compose file. Downstream: `checks`.
 
 use crate::failure::Failure;
 use std::collections::BTreeSet;
@@ -9,17 +9,58 @@ use std::fs;
 use std::path::Path;
 
 const PREFIX: &str = "arterial_";
-const RULES: &str = "deploy/rules/arterial.yml";
-const DASHBOARD: &str = "deploy/grafana/dashboards/arterial.json";
+const RULES: [&str; 2] = ["deploy/rules/traffic.yml", "deploy/rules/pipeline.yml"];
+/// Their tests, relative to deploy/.
+pub(crate) const RULE_TESTS: [&str; 3] =
+    ["rules/tests/traffic.yml", "rules/tests/typical.yml", "rules/tests/pipeline.yml"];
+const DASHBOARDS: [&str; 3] = [
+    "deploy/grafana/dashboards/city.json",
+    "deploy/grafana/dashboards/corridor.json",
+    "deploy/grafana/dashboards/pipeline.json",
+];
+const DOCUMENT: &str = "docs/metrics.md";
+
+/// Names that a simulated city in one process has no series of: there is no broker, no bottleneck may stand in its first
+/// minutes, and reliability takes a hundred minutes. tests/it/operate.rs sees the rest of them.
+const CONDITIONAL: [&str; 5] = [
+    "arterial_ingest_mqtt_sessions",
+    "arterial_bottleneck_queue_meters",
+    "arterial_corridor_planning_time_index",
+    "arterial_corridor_buffer_index",
+    "arterial_corridor_lottr",
+];
 
 /// Services of systemd, in deploy/systemd.
 pub(crate) const UNITS: [&str; 2] = ["arterial-ingest.service", "arterial-analytics.service"];
 
-/// Every `arterial_…` name in the rules and the dashboard.
-pub(crate) fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
-    let mut names = names_in(&read(root, RULES)?);
-    names.extend(names_in(&read(root, DASHBOARD)?));
+/// Every `arterial_…` name in the rules and the dashboards.
+fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
+    let mut names = BTreeSet::new();
+    for path in RULES.into_iter().chain(DASHBOARDS) {
+        names.extend(names_in(&read(root, path)?));
+    }
     Ok(names)
+}
+
+/// Those of them that the pages of a city in one process must have.
+pub(crate) fn names_of_a_city(root: &Path) -> Result<BTreeSet<String>, Failure> {
+    let mut names = promised_names(root)?;
+    names.retain(|name| !CONDITIONAL.contains(&name.as_str()));
+    Ok(names)
+}
+
+/// Names on pages that the document does not have, and the document's that rules and dashboards need and it lacks.
+pub(crate) fn undocumented(root: &Path, pages: &str) -> Result<Vec<String>, Failure> {
+    let document = names_in(&read(root, DOCUMENT)?);
+    let on_pages = pages.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mut missing: Vec<String> = on_pages.filter(|name| !document.contains(*name)).map(str::to_string).collect();
+    let parts = ["_bucket", "_sum", "_count"];
+    let known = |name: &str| {
+        document.contains(name)
+            || parts.iter().any(|part| name.strip_suffix(part).is_some_and(|n| document.contains(n)))
+    };
+    missing.extend(promised_names(root)?.into_iter().filter(|name| !known(name)));
+    Ok(missing)
 }
 
 /// Of `names`, those that a page of metrics does not declare.
@@ -35,19 +76,26 @@ pub(crate) fn undeclared<'n>(names: &'n BTreeSet<String>, page: &str) -> Vec<&'n
     names.iter().map(String::as_str).filter(|name| !is_declared(name)).collect()
 }
 
-/// The dashboard's queries as a file of rules, so that promtool parses them; variables get a value that Grafana could
+/// The dashboards' queries as a file of rules, so that promtool parses them; variables get a value that Grafana could
 /// give them.
 pub(crate) fn dashboard_queries_as_rules(root: &Path) -> Result<String, Failure> {
-    let dashboard = read(root, DASHBOARD)?;
-    let queries = queries_in(&dashboard);
-    if queries.is_empty() {
-        return Err(Failure::Check(format!("{DASHBOARD} holds no query")));
-    }
     let mut rules = String::from("groups:\n  - name: grafana\n    rules:\n");
-    for (number, query) in queries.iter().enumerate() {
-        // A JSON string is a YAML string: it goes over as it stands, quotes and escapes included.
-        let query = query.replace("$__rate_interval", "5m").replace("$window", "5m");
-        rules += &format!("      - record: grafana:query:{number}\n        expr: {query}\n");
+    let mut number = 0;
+    for path in DASHBOARDS {
+        let dashboard = read(root, path)?;
+        let queries = queries_in(&dashboard);
+        if queries.is_empty() {
+            return Err(Failure::Check(format!("{path} holds no query")));
+        }
+        for query in queries {
+            // A JSON string is a YAML string: it goes over as it stands, quotes and escapes included.
+            let mut query = query.replace("$__rate_interval", "5m");
+            for (variable, value) in [("$window", "5m"), ("$corridor", "x"), ("$segment", "x")] {
+                query = query.replace(variable, value);
+            }
+            rules += &format!("      - record: grafana:query:{number}\n        expr: {query}\n");
+            number += 1;
+        }
     }
     Ok(rules)
 }
@@ -111,8 +159,36 @@ mod tests {
         for name in ["arterial_ingest_received_total", "arterial_city_travel_time_index"] {
             assert!(names.contains(name), "{name} is in neither file: {names:?}");
         }
+        assert!(CONDITIONAL.iter().all(|name| names.contains(*name)), "an exception that nobody needs any more");
+        assert_eq!(undocumented(root(), "# TYPE arterial_nothing gauge\n").expect("readable"), ["arterial_nothing"]);
         let rules = dashboard_queries_as_rules(root()).expect("queries");
         assert!(!rules.contains('$'), "a variable is left without a value:\n{rules}");
+    }
+
+    /// Names of all alerts, from the rules.
+    fn alerts() -> Vec<String> {
+        let rules = RULES.map(|path| read(root(), path).expect("readable")).concat();
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn every_alert_has_a_runbook_and_a_test_that_fires_it_and_one_that_does_not() {
+        let alerts = alerts();
+        assert!(alerts.len() >= 20, "{alerts:?}");
+        let rules = RULES.map(|path| read(root(), path).expect("readable")).concat();
+        let tests = RULE_TESTS.map(|path| read(&root().join("deploy"), path).expect("readable")).concat();
+        let runbook = read(root(), "docs/runbook.md").expect("readable");
+        let sections = runbook.lines().filter_map(|line| line.strip_prefix("### "));
+        assert_eq!(sections.collect::<BTreeSet<_>>(), alerts.iter().map(String::as_str).collect(), "docs/runbook.md");
+        for alert in &alerts {
+            let anchor = format!("runbook: docs/runbook.md#{}\n", alert.to_lowercase());
+            assert!(rules.contains(&anchor), "{alert} does not name its section");
+            // Between two names of alerts there is what is expected of the first.
+            let cases: Vec<&str> = tests.split("alertname: ").filter(|case| case.starts_with(alert.as_str())).collect();
+            let fires = |case: &&&str| case.contains("exp_labels");
+            assert!(cases.iter().any(|case| fires(&case)), "no test fires {alert}");
+            assert!(cases.iter().any(|case| !fires(&case)), "no test leaves {alert} alone");
+        }
     }
 
     #[test]

@@ -64,13 +64,13 @@ impl Server {
         format!("http://{}", self.http)
     }
 
-    /// The page of metrics.
-    pub(crate) fn metrics(&self) -> Result<String, String> {
-        let reply = http::get(self.http, "/metrics", PATIENCE).map_err(|error| error.to_string())?;
+    /// A page of text, such as one of metrics.
+    pub(crate) fn page(&self, path: &str) -> Result<String, String> {
+        let reply = http::get(self.http, path, PATIENCE).map_err(|error| error.to_string())?;
         if reply.status != 200 {
-            return Err(format!("/metrics answers with status {}", reply.status));
+            return Err(format!("{path} answers with status {}", reply.status));
         }
-        String::from_utf8(reply.body).map_err(|error| format!("/metrics is not UTF-8: {error}"))
+        String::from_utf8(reply.body).map_err(|error| format!("{path} is not UTF-8: {error}"))
     }
 
     /// Looks until `condition` holds; gives up at the deadline, or at once when the process has ended.

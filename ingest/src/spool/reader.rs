@@ -91,6 +91,20 @@ impl Reader {
         self.next
     }
 
+    /// Bytes of blocks that were not read yet; 0 when the folder cannot be listed, which [`Reader::next`] tells.
+    pub fn unread_bytes(&self) -> u64 {
+        let at = |first: BlockNumber| {
+            let path = frame::path(&self.dir, first);
+            let whole = std::fs::metadata(&path).map_or(0, |about| about.len());
+            let read = self.current.as_ref().filter(|current| current.path == path).map_or(0, |current| current.at);
+            whole.saturating_sub(read)
+        };
+        let firsts = list(&self.dir).unwrap_or_default();
+        // The file in which the next block lies, or would lie, and those behind it.
+        let from = firsts.iter().rposition(|first| *first <= self.next).unwrap_or(0);
+        firsts.into_iter().skip(from).map(at).sum()
+    }
+
     /// Checksum of the block that was read last, by which a spool is told from another one with the same numbers.
     pub fn checksum(&self) -> Option<u32> {
         self.checksum

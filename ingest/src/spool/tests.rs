@@ -38,6 +38,27 @@ fn only_file(dir: &Path) -> PathBuf {
 }
 
 #[test]
+fn what_is_not_read_yet_is_measured_over_several_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SpoolConfig { file_bytes_max: 2_000, ..SpoolConfig::default() };
+    let mut spool = Spool::open(dir.path(), config).unwrap();
+    let mut reader = Reader::open(dir.path(), BlockNumber(0)).unwrap();
+    assert!(reader.unread_bytes() <= MAGIC.len() as u64, "no block yet");
+    let mut ends = vec![];
+    for tag in 0..6 {
+        spool.append(&batch(tag, 20)).unwrap();
+        ends.push(spool.bytes());
+    }
+    assert!(list(dir.path()).unwrap().len() >= 3, "one file would prove little");
+    for end in ends.iter().copied() {
+        reader.next().unwrap().unwrap();
+        // Magics of files behind the block are unread too, and a file that is read out counts no more.
+        let expected = spool.bytes() - end;
+        assert!(reader.unread_bytes().abs_diff(expected) <= MAGIC.len() as u64, "{} {expected}", reader.unread_bytes());
+    }
+}
+
+#[test]
 fn a_file_cut_anywhere_keeps_every_whole_block_and_takes_new_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(dir.path(), SpoolConfig::default()).unwrap();

@@ -53,7 +53,11 @@ impl Presence {
 
     /// Whether that is news.
     fn tell(&self, away: &BTreeMap<usize, String>) -> bool {
-        self.writer.metrics().mqtt_connected.set((self.connections - away.len()) as i64);
+        let metrics = self.writer.metrics();
+        let there = self.connections - away.len();
+        metrics.mqtt_connected.set(there as i64);
+        metrics.mqtt_sessions.with_label_values(&["subscribed"]).set(there as i64);
+        metrics.mqtt_sessions.with_label_values(&["away"]).set(away.len() as i64);
         let ready = self.writer.ready();
         let Some(why) = away.values().next() else { return ready.works(Part::Broker) };
         let which = if self.connections == 1 {

@@ -34,6 +34,7 @@ impl Writer {
         self.metrics.disk_failing.set(0);
         self.metrics.disk_full.set(0);
         self.metrics.spool_bytes.set(i64::try_from(self.spool.bytes()).unwrap_or(i64::MAX));
+        self.metrics.spool_next_block.set(i64::try_from(self.spool.next_block().0).unwrap_or(i64::MAX));
         self.metrics.set_fates(self.gate.fates());
         self.metrics.messages.inc_by(self.open.messages as u64);
         self.metrics.waiting.sub(self.open.messages as i64);

@@ -266,7 +266,8 @@ fn a_wire_that_is_cut_again_and_again_costs_no_message() {
         until("it is ready", || victim.is_ready());
         let oracle = Oracle::start(2);
         oracle.publish_to(address);
-        let failures = || victim.metric("arterial_ingest_mqtt_failures_total");
+        let failed = |reason| victim.metric(&format!("arterial_ingest_mqtt_failures_total{{reason=\"{reason}\"}}"));
+        let failures = || ["network", "protocol", "refused"].map(failed).iter().sum::<f64>();
         let received = || victim.metric("arterial_ingest_received_total");
         for _ in 0..cuts {
             oracle.stop_at(oracle.acknowledged() + 5_000);
