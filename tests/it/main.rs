@@ -12,6 +12,8 @@
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
 //! - [`verify`]: the whole pipeline against the simulator's truth
+//! - [`stop`]: SIGTERM and SIGKILL under load, held against what the devices know
+//! - [`secured`]: tokens, certificates, reload, and what is never logged
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -28,9 +30,12 @@ mod kept;
 mod matched;
 mod pipeline;
 mod processes;
+mod publisher;
 mod recordings;
 mod restart;
 mod roadside;
+mod secured;
 mod simulate;
+mod stop;
 mod support;
 mod verify;

@@ -15,6 +15,12 @@ const DASHBOARD: &str = "deploy/grafana/dashboards/arterial.json";
 /// Services of systemd, in deploy/systemd.
 pub(crate) const UNITS: [&str; 2] = ["arterial-ingest.service", "arterial-analytics.service"];
 
+/// What hands secrets to any of them, in the same folder: a drop-in.
+pub(crate) const SECRETS: &str = "secrets.conf";
+
+/// The most that a unit may expose by the reckoning of `systemd-analyze security`, in tenths: 0 is nothing, 100 all.
+pub(crate) const EXPOSURE_MAX: u32 = 12;
+
 /// Every `arterial_…` name in the rules and the dashboard.
 pub(crate) fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
     let mut names = names_in(&read(root, RULES)?);

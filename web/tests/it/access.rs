@@ -159,25 +159,18 @@ async fn by_tls(served: &Served, config: Arc<rustls::ClientConfig>) -> std::io::
 #[tokio::test]
 async fn certificates_are_shown_asked_for_and_exchanged_while_it_runs() {
     let (papers, strangers) = (Papers::new(), Papers::new());
-    let server = |papers: &Papers, name: &str, asks: bool| {
-        let authority = papers.authority();
-        ingest::tls::server(&papers.identity(name), asks.then_some(authority.as_path())).unwrap()
-    };
-    let client = |of: &Papers, own: Option<&str>| {
-        ingest::tls::client(&of.authority(), own.map(|name| of.identity(name)).as_ref()).unwrap()
-    };
-    let served = start(Front { tls: Some(server(&papers, "first", false)), ..with_tokens() }).await;
-    let answer = by_tls(&served, client(&papers, None)).await.unwrap();
+    let served = start(Front { tls: Some(papers.server(false)), ..with_tokens() }).await;
+    let answer = by_tls(&served, papers.client(false)).await.unwrap();
     assert_eq!(answer.body, "page\n");
     assert!(answer.header("strict-transport-security").is_some());
     // A client of another authority turns away; one without TLS is no client.
-    assert!(by_tls(&served, client(&strangers, None)).await.is_err());
+    assert!(by_tls(&served, strangers.client(false)).await.is_err());
     let mut plain = served.connect().await;
     tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET /page HTTP/1.1\r\n\r\n").await.unwrap();
     served.until_refused(Refusal::Tls, 2).await;
 
-    served.front.send_replace(Arc::new(Front { tls: Some(server(&strangers, "second", true)), ..with_tokens() }));
-    assert!(by_tls(&served, client(&papers, None)).await.is_err(), "the old certificate is gone");
-    assert!(by_tls(&served, client(&strangers, None)).await.is_err(), "a client certificate is asked for");
-    assert_eq!(by_tls(&served, client(&strangers, Some("dashboard"))).await.unwrap().body, "page\n");
+    served.front.send_replace(Arc::new(Front { tls: Some(strangers.server(true)), ..with_tokens() }));
+    assert!(by_tls(&served, papers.client(false)).await.is_err(), "the old certificate is gone");
+    assert!(by_tls(&served, strangers.client(false)).await.is_err(), "a client certificate is asked for");
+    assert_eq!(by_tls(&served, strangers.client(true)).await.unwrap().body, "page\n");
 }

@@ -1,7 +1,6 @@
 //! A server with two pages on a free port, and a client of bare bytes.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,10 @@ use axum::Router;
 use axum::routing::{any, get};
 use prometheus::{Encoder, Registry, TextEncoder};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -142,9 +145,8 @@ impl Answer {
     }
 }
 
-/// An authority and what it signed, as PEM files.
+/// An authority, for what it signs.
 pub(crate) struct Papers {
-    dir: tempfile::TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -155,22 +157,45 @@ impl Papers {
         params.distinguished_name.push(DnType::CommonName, "the authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), authority.as_ref().pem()).unwrap();
-        Self { dir, authority }
+        Self { authority }
     }
 
-    pub(crate) fn authority(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.as_ref().der().clone()).unwrap();
+        roots
     }
 
-    pub(crate) fn identity(&self, name: &str) -> ingest::tls::Identity {
+    fn identity(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.authority).unwrap();
-        let path = |suffix: &str| self.dir.path().join(format!("{name}.{suffix}"));
-        std::fs::write(path("pem"), certificate.pem()).unwrap();
-        std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        ingest::tls::Identity { certificate: path("pem"), key: path("key") }
+        (vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    /// A server, which asks its clients for certificates of the same authority if told so.
+    pub(crate) fn server(&self, asks: bool) -> Arc<rustls::ServerConfig> {
+        let provider = Arc::new(default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = if asks {
+            let roots = Arc::new(self.roots());
+            builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let (chain, key) = self.identity("server");
+        Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+
+    /// A client that believes in this authority, and has a certificate of it if told so.
+    pub(crate) fn client(&self, has_own: bool) -> Arc<rustls::ClientConfig> {
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(self.roots());
+        if !has_own {
+            return Arc::new(builder.with_no_client_auth());
+        }
+        let (chain, key) = self.identity("client");
+        Arc::new(builder.with_client_auth_cert(chain, key).unwrap())
     }
 }
