@@ -17,10 +17,11 @@ use anyhow::{Context, bail};
 use clap::builder::FalseyValueParser;
 use prometheus::Registry;
 use roads::Network;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{archive_args, areas, exported, listen, network, signals};
+use crate::logging::{self, LogArgs};
+use crate::pages::{Pages, PagesArgs};
+use crate::{Arterial, Command, archive_args, areas, exported, network, reload, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -77,13 +78,28 @@ pub(crate) struct Args {
     archive: archive_args::Args,
     #[command(flatten)]
     export: exported::Args,
-    /// Listen on addresses that other machines can reach
+    #[command(flatten)]
+    pages: PagesArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Listen on addresses that other machines can reach, without certificates and tokens
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
 
+impl Arterial {
+    fn analytics(&self) -> Option<&Args> {
+        if let Some(Command::Analytics(args)) = &self.command { Some(args) } else { None }
+    }
+}
+
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
+    let pages = args.pages.open(args.http_listen, args.allow_remote).await?;
+    let parts = vec![
+        logging::part(&args.log),
+        pages.part(|now| now.analytics().map(|args| (&args.pages, args.allow_remote))),
+    ];
+    tokio::spawn(reload::on_hangup(parts, stop.clone()));
     let network::Map { network, hexagons } = network::load(&args.network, || {
         bail!(
             "give --network FILE, or --area WEST,SOUTH,EAST,NORTH to count in hexagons where there is no road network"
@@ -115,7 +131,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     exported::built(&registry, "analytics")?;
     let policy = args.export.policy();
     let service = Service { city: args.city, network, config, registry, policy, also_ready: None };
-    let engine = service.serve(listener, stop).await?;
+    let engine = service.serve(pages, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
     }
@@ -140,7 +156,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
+    pub(crate) async fn serve(self, pages: Pages, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
         let Self { city, network, config, registry, policy, also_ready } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
@@ -153,15 +169,16 @@ impl Service {
         archive.iter().try_for_each(|status| metrics::register(&registry, status.clone()))?;
         let also_ready = all_ready(also_ready, archive);
         let segments = Arc::new(SegmentPages::new(Arc::clone(&network), policy));
-        let api = Api { city, watch: follower.watch(), registry, segments, also_ready, stop: stop.clone() };
-        let address = listener.local_addr()?;
+        let api = Api { city, watch: follower.watch(), registry: registry.clone(), segments, also_ready, stop: stop.clone() };
+        let address = pages.listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),
-            "analytics serves http://{address} ({})",
+            "analytics serves {}://{address} ({})",
+            pages.scheme(),
             if http::has_dashboard() { "with the dashboard" } else { "without the dashboard: see its first page" }
         );
-        let router = http::router(api, &network);
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).await?;
+        let router = http::router(api, &network)?;
+        pages.serve(router, &registry, stop.clone())?.await?;
         stop.cancel();
         Ok(tokio::task::spawn_blocking(move || follower.join()).await?)
     }

@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{archive_args, areas, exported, listen, network, simulate};
+use crate::logging::{self, LogArgs};
+use crate::pages::PagesArgs;
+use crate::{archive_args, areas, exported, listen, network, reload, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +40,11 @@ pub(crate) struct Args {
     archive: archive_args::Args,
     #[command(flatten)]
     export: exported::Args,
-    /// Listen on addresses that other machines can reach
+    #[command(flatten)]
+    pages: PagesArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Listen on addresses that other machines can reach, without certificates and passwords
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
@@ -48,7 +54,12 @@ const CITY: &str = "demo";
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let mqtt = listen::bind(args.mqtt_listen, "--mqtt-listen", args.allow_remote).await?;
-    let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
+    let http = args.pages.open(args.http_listen, args.allow_remote).await?;
+    let parts = vec![
+        logging::part(&args.log),
+        http.part(|now| now.command.is_none().then_some((&now.city.pages, now.city.allow_remote))),
+    ];
+    tokio::spawn(reload::on_hangup(parts, stop.clone()));
     let mqtt_address = mqtt.local_addr()?;
     let network = Arc::new(network::demo());
     let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact)?;

@@ -11,6 +11,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
@@ -87,6 +88,36 @@ pub(crate) fn run(root: &Clap, command: Command, config: ConfigArg) -> anyhow::R
         Command::Example => example(root),
     };
     std::io::stdout().write_all(said.as_bytes()).context("cannot write to the terminal")
+}
+
+/// What is configured for a command, key by key, whichever way it was said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said(BTreeMap<String, Vec<OsString>>);
+
+impl Said {
+    /// Keys that say something else here than there.
+    pub(crate) fn differs_from(&self, other: &Self) -> Vec<String> {
+        self.0.iter().filter(|(key, value)| other.0.get(*key) != Some(*value)).map(|(key, _)| key.clone()).collect()
+    }
+}
+
+/// What these words, the environment and the file say to the command that is among them.
+///
+/// # Errors
+/// As the command line itself, in one sentence.
+pub(crate) fn said(root: &Clap, typed: Vec<OsString>) -> anyhow::Result<Said> {
+    let words = arguments(root, typed)?;
+    let found = root.clone().try_get_matches_from(&words).map_err(|e| anyhow!(first_line(&e.to_string())))?;
+    let (_, command, _) = chosen(root, &words);
+    let own = found.subcommand().map_or(&found, |(_, own)| own);
+    let value = |key: &Key<'_>| {
+        let id = key.arg.get_id().as_str();
+        let raw = own.get_raw(id).map(|values| values.map(OsStr::to_owned).collect::<Vec<_>>()).unwrap_or_default();
+        // A switch that is on may have no words.
+        let is_on = keys::is_switch(key.arg) && own.value_source(id) == Some(ValueSource::CommandLine);
+        if is_on { vec![OsString::from("true")] } else { raw }
+    };
+    Ok(Said(keys::of(command).iter().map(|key| (key.name.clone(), value(key))).collect()))
 }
 
 /// Takes `--config FILE` out of the words.

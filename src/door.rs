@@ -10,11 +10,16 @@ use ingest::credentials::Credentials;
 use ingest::server::Door;
 use ingest::tls::{self, Identity};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::listen;
+use crate::reload::{Part, fingerprint};
+
+/// Keys that a reload takes over, apart from the files' contents.
+const KEYS: [&str; 5] = ["tls_cert", "tls_key", "client_ca", "credentials", "believe_received"];
 
 /// The door of the endpoint.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct DoorArgs {
     /// Certificate of the MQTT endpoint with its chain, PEM: devices then connect by TLS only
     #[arg(long, env = "ARTERIAL_TLS_CERT", value_name = "FILE", requires = "tls_key", conflicts_with = "broker")]
@@ -48,9 +53,41 @@ impl DoorArgs {
         Ok(Door { tls, credentials, believe_received: self.believe_received })
     }
 
-    /// Binds the endpoint's address. Beyond this machine it must be known who comes, and no password may travel
-    /// in the clear.
+    fn files(&self) -> [Option<&PathBuf>; 4] {
+        [&self.tls_cert, &self.tls_key, &self.client_ca, &self.credentials].map(Option::as_ref)
+    }
+
+    /// What a reload does to the door; `again` finds its options in what is configured now.
+    pub(crate) fn part(
+        &self,
+        door: watch::Sender<Arc<Door>>,
+        address: SocketAddr,
+        again: fn(&crate::Arterial) -> Option<(&Self, bool)>,
+    ) -> Part {
+        let (mut seen, mut believed) = (fingerprint(&self.files()), self.believe_received);
+        Part::new("certificates and accounts of the MQTT endpoint", &KEYS, move |now| {
+            let Some((args, allow_remote)) = again(now) else { return Ok(None) };
+            let found = fingerprint(&args.files());
+            if found == seen && args.believe_received == believed {
+                return Ok(None);
+            }
+            args.check(address, allow_remote)?;
+            let new = args.open()?;
+            let said = format!("{} accounts", new.credentials.as_ref().map_or(0, |accounts| accounts.len()));
+            door.send_replace(Arc::new(new));
+            (seen, believed) = (found, args.believe_received);
+            Ok(Some(said))
+        })
+    }
+
+    /// Binds the endpoint's address.
     pub(crate) async fn bind(&self, address: SocketAddr, allow_remote: bool) -> anyhow::Result<TcpListener> {
+        self.check(address, allow_remote)?;
+        listen::bind(address, "--listen", true).await
+    }
+
+    /// Beyond this machine it must be known who comes, and no password may travel in the clear.
+    fn check(&self, address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
         let private = self.client_ca.is_some() || (self.credentials.is_some() && self.tls_cert.is_some());
         if !private && !allow_remote && !address.ip().is_loopback() {
             let lacks = match (&self.credentials, &self.tls_cert) {
@@ -66,6 +103,6 @@ impl DoorArgs {
                  --allow-remote inside a network that you trust"
             );
         }
-        listen::bind(address, "--listen", true).await
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@
 //! | `arterial archive` | [`archive`] | history | what lies in it, whether it is sound; fewer, larger files |
 //! | `arterial backfill` | [`backfill`] | history | OpenMetrics with timestamps, for promtool |
 //! | `arterial forget` | [`forget`] | a vehicle | what was stored of it is gone, and what could not be of it |
+//! | `arterial token` | [`token`] | a name | a token for the pages, and its line for their file |
 //! | `arterial spool` | [`spool`] | the spool | what lies in it, and whether it is sound |
 //! | `arterial dead-letters` | [`dead_letters`] | the dead letters | what was rejected and why; the same messages again |
 //! | `arterial health` | [`health`] | an address | whether that service is ready |
@@ -47,23 +48,29 @@ mod health;
 mod incident_trial;
 mod input;
 mod listen;
+mod logging;
 mod manual;
 mod match_paths;
 mod network;
+mod pages;
 mod progress;
+mod reload;
 mod replay;
 mod signals;
 mod simulate;
 mod spool;
 mod take_in;
+mod token;
 mod verify;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use anyhow::anyhow;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+
+use crate::logging::LogArgs;
 
 /// City mobility telemetry over MQTT, turned into congestion numbers that say how sure they are.
 ///
@@ -115,6 +122,8 @@ enum Command {
     Backfill(backfill::Args),
     /// Remove what is stored of one vehicle since a day
     Forget(forget::Args),
+    /// Make a token that opens the pages
+    Token(token::Args),
     /// Look into what ingest stored, and check it
     #[command(subcommand)]
     Spool(spool::Command),
@@ -140,21 +149,40 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let filter = EnvFilter::try_from_env("ARTERIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let log = arguments.log().cloned().unwrap_or_else(LogArgs::of_environment);
+    logging::begin(&log);
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One sentence: the error and what caused it, in one line.
-            eprintln!("arterial: {error:#}");
+            logging::complain(log.log_format, &error);
             ExitCode::FAILURE
         }
     }
+}
+
+impl Arterial {
+    /// What is to be logged, by commands that can be told.
+    pub(crate) fn log(&self) -> Option<&LogArgs> {
+        match self.command.as_ref() {
+            None => Some(&self.city.log),
+            Some(Command::Sim(args)) => Some(&args.log),
+            Some(Command::Replay(args)) => Some(&args.log),
+            Some(Command::Ingest(args)) => Some(&args.log),
+            Some(Command::Analytics(args)) => Some(&args.log),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The command line, environment and file of this process, read once more.
+pub(crate) fn arguments_again() -> anyhow::Result<(Arterial, config::Said)> {
+    let root = Arterial::command();
+    let said = config::said(&root, std::env::args_os().collect())?;
+    let words = config::arguments(&root, std::env::args_os().collect())?;
+    let found = root.try_get_matches_from(words).and_then(|found| Arterial::from_arg_matches(&found));
+    let sentence = |error: clap::Error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default().to_owned());
+    Ok((found.map_err(sentence)?, said))
 }
 
 fn run(arguments: Arterial) -> anyhow::Result<()> {
@@ -176,6 +204,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Archive(command)) => archive::run(&command),
         Some(Command::Backfill(args)) => backfill::run(&args),
         Some(Command::Forget(args)) => forget::run(&args),
+        Some(Command::Token(args)) => token::run(&args),
         Some(Command::Spool(command)) => spool::run(&command),
         Some(Command::DeadLetters(command)) => dead_letters::run(command),
         Some(Command::Health(args)) => health::run(&args),
@@ -184,6 +213,9 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Manual(args)) => manual::manual(Arterial::command(), &args),
     }
 }
+
+/// Longest time for a clean end: less than the 30 s after which systemd and compose kill.
+const STOP_MAX: Duration = Duration::from_secs(25);
 
 /// Runs a service until it ends by itself or is asked to stop (Ctrl-C, SIGTERM).
 pub(crate) fn asynchronous<F: Future<Output = anyhow::Result<()>>>(
@@ -212,8 +244,15 @@ async fn stop_on_signal(stop: CancellationToken) {
     }
     tracing::info!("stopping: what was received is being stored; press Ctrl-C again to give up waiting");
     stop.cancel();
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(130);
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => std::process::exit(130),
+        () = tokio::time::sleep(STOP_MAX) => {
+            tracing::error!(
+                "stopping takes longer than {} s and is given up: what was not acknowledged, its senders keep",
+                STOP_MAX.as_secs()
+            );
+            std::process::exit(1);
+        }
     }
 }
 

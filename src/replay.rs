@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, PublishArgs};
 use crate::input::InputArgs;
+use crate::logging::LogArgs;
 use crate::progress;
 
 /// Publish recordings over MQTT, with their own timing
@@ -24,6 +25,8 @@ pub(crate) struct Args {
     speed: Speed,
     #[command(flatten)]
     publish: PublishArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Leave out what is before this time (RFC 3339, or seconds since 1970)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<TimeMs>,

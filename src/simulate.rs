@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use sensing::{Quality, parse_share};
 
 use crate::broker::{self, PublishArgs};
+use crate::logging::LogArgs;
 use crate::{exported, listen, network, progress};
 
 /// Who drives, and who of them is seen.
@@ -102,6 +103,8 @@ pub(crate) struct Args {
     /// Connections to the MQTT server, 1 to 64; each vehicle keeps to one
     #[arg(long, env = "ARTERIAL_CONNECTIONS", default_value_t = 2)]
     connections: usize,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Serve metrics for Prometheus here, for instance at 127.0.0.1:9464
     #[arg(long, env = "ARTERIAL_SIM_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -13,11 +14,14 @@ use ingest::server::{self, ServerConfig};
 use ingest::subscribe::{self, SubscribeConfig, Version};
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Account, HostPort};
 use crate::door::DoorArgs;
-use crate::{exported, listen};
+use crate::logging::{self, LogArgs};
+use crate::pages::PagesArgs;
+use crate::{Arterial, Command, exported, reload};
 
 /// Take MQTT messages in and store them durably
 ///
@@ -36,7 +40,8 @@ pub(crate) struct Args {
         conflicts_with = "broker"
     )]
     listen: SocketAddr,
-    /// Subscribe at this broker in place of being the server
+    /// Subscribe at this broker in place of being the server. It keeps messages for us only from our first connection
+    /// on: start ingest before anybody publishes
     #[arg(long, env = "ARTERIAL_BROKER", value_name = "HOST:PORT")]
     broker: Option<HostPort>,
     #[command(flatten)]
@@ -71,7 +76,11 @@ pub(crate) struct Args {
     /// Where metrics and health are served
     #[arg(long, env = "ARTERIAL_HTTP_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9465")]
     http_listen: SocketAddr,
-    /// Listen on addresses that other machines can reach
+    #[command(flatten)]
+    pages: PagesArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Listen on addresses that other machines can reach, without certificates and passwords
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
 }
@@ -121,15 +130,28 @@ impl Args {
     }
 }
 
+impl Arterial {
+    fn ingest(&self) -> Option<&Args> {
+        if let Some(Command::Ingest(args)) = &self.command { Some(args) } else { None }
+    }
+}
+
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let formats = Rules::parse(args.format.iter().map(String::as_str)).context("--format")?;
-    let http = listen::bind(args.http_listen, "--http-listen", args.allow_remote).await?;
+    let http = args.pages.open(args.http_listen, args.allow_remote).await?;
     let mqtt = match &args.broker {
         Some(_) => None,
         None => Some(args.door.bind(args.listen, args.allow_remote).await?),
     };
     let (door, subscription) =
         (args.door.open()?, args.broker.as_ref().map(|b| args.subscription(b, &formats)).transpose()?);
+    let (door, watched) = watch::channel(Arc::new(door));
+    let parts = vec![
+        logging::part(&args.log),
+        http.part(|now| now.ingest().map(|args| (&args.pages, args.allow_remote))),
+        args.door.part(door, args.listen, |now| now.ingest().map(|args| (&args.door, args.allow_remote))),
+    ];
+    tokio::spawn(reload::on_hangup(parts, stop.clone()));
     let registry = Registry::new();
     exported::built(&registry, "ingest")?;
     let ingest = Ingest::start(IngestConfig { formats: formats.clone(), ..args.ingest() }, &registry)?;
@@ -139,13 +161,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         tracing::info!(data = %args.data.display(), "ingest subscribes at {}:{}", config.host, config.port);
         subscribe::run(config, writer.clone(), stop.clone())
     });
-    let router = ingest::http::router(registry, ingest.ready());
-    let pages =
-        tokio::spawn(axum::serve(http, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
+    let router = ingest::http::router(registry.clone(), ingest.ready());
+    let pages = tokio::spawn(http.serve(router, &registry, stop.clone())?);
     let received = match (mqtt, subscribing) {
         (Some(listener), _) => {
             tracing::info!(data = %args.data.display(), "ingest is the MQTT server at {}", listener.local_addr()?);
-            server::serve_behind(door, listener, writer, stop.clone(), ServerConfig::default()).await
+            server::serve_watching(watched, listener, writer, stop.clone(), ServerConfig::default()).await
         }
         (None, Some(subscribing)) => {
             subscribing.await;

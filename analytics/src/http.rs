@@ -30,7 +30,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use bytes::Bytes;
 use prometheus::Registry;
 use roads::Network;
@@ -66,15 +66,19 @@ pub struct Api {
 #[derive(Clone)]
 struct Server {
     api: Api,
+    live: live::Live,
     network_json: Bytes,
     network: Arc<Network>,
 }
 
 /// All routes. The network is encoded once, here.
-pub fn router(api: Api, network: &Arc<Network>) -> Router {
+///
+/// # Errors
+/// If a name of what is counted here is taken in the registry: one registry serves one router.
+pub fn router(api: Api, network: &Arc<Network>) -> Result<Router, prometheus::Error> {
     let network_json = Bytes::from(network::encode(&api.city, network).to_string());
-    let server = Server { api, network_json, network: Arc::clone(network) };
-    Router::new()
+    let server = Server { live: live::Live::new(&api.registry)?, api, network_json, network: Arc::clone(network) };
+    let routes = Router::new()
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/explain", get(explain_route))
@@ -87,7 +91,9 @@ pub fn router(api: Api, network: &Arc<Network>) -> Router {
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))
         .route("/api/v1/detectors", get(detectors))
-        .route("/api/{*rest}", get(unknown_api))
+        .route("/api", any(unknown_api))
+        .route("/api/", any(unknown_api))
+        .route("/api/{*rest}", any(unknown_api))
         .route("/metrics", get(metrics::main))
         .route("/metrics/segments", get(metrics::segments))
         .route("/live", get(|| async { "live\n" }))
@@ -95,7 +101,8 @@ pub fn router(api: Api, network: &Arc<Network>) -> Router {
         .with_state(server)
         .merge(dashboard())
         .layer(CompressionLayer::new())
-        .layer(middleware::from_fn(secure))
+        .layer(middleware::from_fn(secure));
+    Ok(routes)
 }
 
 /// Whether the dashboard was built into this binary.

@@ -98,6 +98,13 @@ struct Account {
     rights: Arc<Rights>,
 }
 
+/// An account as it is in one file, to be found again in a newer one. Without anything that could be logged.
+pub(crate) struct AccountName {
+    name: String,
+    hash: String,
+    rights: Arc<Rights>,
+}
+
 /// All accounts.
 pub struct Credentials {
     accounts: HashMap<String, Account>,
@@ -161,6 +168,27 @@ impl Credentials {
         let account = account.filter(|_| matches)?;
         self.lock().insert(name.to_owned(), keyed);
         Some(Arc::clone(&account.rights))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether nobody could come in.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// An account as it is now.
+    pub(crate) fn account_name(&self, name: &str) -> Option<Arc<AccountName>> {
+        let Account { hash, rights } = self.accounts.get(name)?;
+        Some(Arc::new(AccountName { name: name.to_owned(), hash: hash.clone(), rights: Arc::clone(rights) }))
+    }
+
+    /// Whether an account of another file is here with the same password and rights.
+    pub(crate) fn has(&self, other: &AccountName) -> bool {
+        self.accounts.get(&other.name).is_some_and(|own| own.hash == other.hash && own.rights == other.rights)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, blake3::Hash>> {

@@ -24,10 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::credentials::AccountName;
 use crate::writer::WriterHandle;
 pub use close::Close;
 pub use door::Door;
@@ -79,14 +80,26 @@ impl Default for ServerConfig {
 /// What all connections share.
 struct Endpoint {
     config: ServerConfig,
-    door: Door,
+    /// Each connection asks the door of the moment in which it comes.
+    door: watch::Receiver<Arc<Door>>,
     /// Room for unfinished packets, bytes.
     unfinished: Arc<Semaphore>,
     writer: WriterHandle,
     taps: Taps,
-    /// By client id: the connection's number and how to end it. At most one entry per connection.
-    clients: Mutex<HashMap<String, (u64, CancellationToken)>>,
+    /// By client id. At most one entry per connection.
+    clients: Mutex<HashMap<String, Client>>,
     numbers: AtomicU64,
+}
+
+/// A client that is there.
+struct Client {
+    /// Of its connection.
+    number: u64,
+    end: CancellationToken,
+    /// Under which it came in, where there are accounts.
+    account: Option<Arc<AccountName>>,
+    /// Whether it is told to end because its account is gone.
+    is_shut_out: bool,
 }
 
 /// Serves connections on `listener` until `shutdown`: then it stops reading, waits (bounded) until what was read
@@ -114,9 +127,25 @@ pub async fn serve_behind(
     shutdown: CancellationToken,
     config: ServerConfig,
 ) -> io::Result<()> {
+    let (_held, watched) = watch::channel(Arc::new(door));
+    serve_watching(watched, listener, writer, shutdown, config).await
+}
+
+/// The same behind a door that may be exchanged. Who is connected under an account that is gone then, or has another
+/// password, is told to leave; who came by certificate alone stays until it leaves by itself.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_watching(
+    mut door: watch::Receiver<Arc<Door>>,
+    listener: TcpListener,
+    writer: WriterHandle,
+    shutdown: CancellationToken,
+    config: ServerConfig,
+) -> io::Result<()> {
     let endpoint = Arc::new(Endpoint {
         config,
-        door,
+        door: door.clone(),
         unfinished: Arc::new(Semaphore::new(config.unfinished_bytes_max as usize)),
         taps: Taps::new(config.tap_lag_max, writer.metrics().tap_dropped.clone()),
         writer,
@@ -127,6 +156,11 @@ pub async fn serve_behind(
     let ended = loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break Ok(()),
+            // Once nobody can exchange it any more, there is nothing to wait for.
+            Ok(()) = door.changed() => {
+                endpoint.shut_out();
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -160,20 +194,58 @@ impl Endpoint {
     }
 
     /// Registers a client; an older connection under the same id is told to end.
-    fn arrive(&self, client_id: &str, number: u64, end: &CancellationToken) {
-        if let Some((_, older)) = self.lock().insert(client_id.to_owned(), (number, end.clone())) {
-            older.cancel();
+    fn arrive(&self, client_id: &str, number: u64, end: &CancellationToken, account: Option<Arc<AccountName>>) {
+        // The door may have been exchanged since it let this one in.
+        let is_shut_out = !self.stays(account.as_deref());
+        if is_shut_out {
+            end.cancel();
         }
+        let client = Client { number, end: end.clone(), account, is_shut_out };
+        if let Some(older) = self.lock().insert(client_id.to_owned(), client) {
+            older.end.cancel();
+        }
+    }
+
+    /// Why a client was told to end, when it was.
+    fn why_ended(&self, client_id: &str, number: u64) -> Close {
+        let clients = self.lock();
+        let client = clients.get(client_id).filter(|client| client.number == number);
+        if client.is_some_and(|client| client.is_shut_out) { Close::ShutOut } else { Close::TakenOver }
     }
 
     fn leave(&self, client_id: &str, number: u64) {
         let mut clients = self.lock();
-        if clients.get(client_id).is_some_and(|(holder, _)| *holder == number) {
+        if clients.get(client_id).is_some_and(|client| client.number == number) {
             clients.remove(client_id);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (u64, CancellationToken)>> {
+    /// Ends whoever came in under an account that is not there any more as it was.
+    fn shut_out(&self) {
+        let mut count = 0;
+        for client in self.lock().values_mut() {
+            if !client.is_shut_out && !self.stays(client.account.as_deref()) {
+                client.is_shut_out = true;
+                client.end.cancel();
+                count += 1;
+            }
+        }
+        if count > 0 {
+            tracing::info!(clients = count, "connected under accounts that are gone or changed: told to leave");
+        }
+    }
+
+    /// Whether somebody may stay, by the door of now.
+    fn stays(&self, account: Option<&AccountName>) -> bool {
+        match (&self.door.borrow().credentials, account) {
+            (Some(accounts), Some(account)) => accounts.has(account),
+            // Accounts are asked for by now, and this one has none.
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Client>> {
         // Nothing can panic while this is held.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }

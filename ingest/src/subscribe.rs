@@ -197,7 +197,13 @@ impl Subscriber {
             }
             match self.link.poll().await? {
                 Heard::Connected { session_present } if self.subscribed && session_present => self.there(),
-                Heard::Connected { .. } => {
+                Heard::Connected { session_present } => {
+                    if !session_present {
+                        tracing::warn!(
+                            client_id = self.config.client_id,
+                            "the broker keeps nothing for us yet: what was published before now does not come"
+                        );
+                    }
                     if !self.link.subscribe(&self.filters) {
                         return Err(Failure::AckQueue);
                     }

@@ -81,6 +81,13 @@ fn ports_that_are_taken_brokers_that_are_away_and_addresses_for_all_the_world() 
     check(&refused(ingest(&free).args(["--listen", &port])), &["cannot listen on", &port, "--listen"]);
     check(&refused(ingest(&["--listen", "127.0.0.1:0"]).args(["--http-listen", &port])), &[&port, "--http-listen"]);
     check(&refused(ingest(&free).args(["--listen", "0.0.0.0:0"])), &["other machines", "--allow-remote"]);
+    let local = ["--listen", "127.0.0.1:0", "--http-listen", "0.0.0.0:0"];
+    check(&refused(&mut ingest(&local)), &["other machines", "everybody could read", "--http-tokens", "--allow-remote"]);
+    let by_token = ["--http-tokens", "/nowhere/tokens"];
+    check(&refused(ingest(&local).args(by_token)), &["in the clear", "--http-tls-cert"]);
+    let here = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
+    check(&refused(ingest(&here).args(by_token)), &["cannot read /nowhere/tokens"]);
+    check(&refused(ingest(&here).env("ARTERIAL_HTTP_TOKEN", "secret")), &["ARTERIAL_HTTP_TOKEN", "guessed"]);
     let dump = folder.path().join("one.dump");
     std::fs::write(&dump, "2024-01-10T08:01:30.000000Z /hfp/v2/deadrun/ongoing/vp/bus/0018/00423 {\"VP\":{}}\n")
         .unwrap();

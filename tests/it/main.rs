@@ -15,6 +15,8 @@
 //! - [`archive`]: history killed while it is written, read by DuckDB and Prometheus, without a vehicle
 //! - [`object_storage`]: history in a bucket, also while the storage is down
 //! - [`verify`]: the whole pipeline against the simulator's truth
+//! - [`stop`]: SIGTERM and SIGKILL under load, held against what the devices know
+//! - [`secured`]: tokens, certificates, reload, and what is never logged
 //! - [`bad_input`]: one clear sentence for everything that goes wrong
 
 #![allow(
@@ -34,9 +36,12 @@ mod object_storage;
 mod operate;
 mod pipeline;
 mod processes;
+mod publisher;
 mod recordings;
 mod restart;
 mod roadside;
+mod secured;
 mod simulate;
+mod stop;
 mod support;
 mod verify;

@@ -130,6 +130,17 @@ fn units(root: &Path, scratch: &Path) -> Result<(), Failure> {
         let copy = scratch.join(name);
         fs::write(&copy, unit.replace("/usr/bin/arterial", &program.display().to_string()))
             .map_err(|source| Failure::io("write a copy of the unit", source))?;
+        let drop_ins = scratch.join(format!("{name}.d"));
+        fs::create_dir_all(&drop_ins)
+            .and_then(|()| fs::copy(root.join("deploy/systemd").join(deploy::SECRETS), drop_ins.join(deploy::SECRETS)))
+            .map_err(|source| Failure::io("copy the drop-in", source))?;
+        let threshold = format!("--threshold={}", deploy::EXPOSURE_MAX);
+        let mut security = Command::new(tools::SYSTEMD_ANALYZE.find()?);
+        security.args(["security", "--offline=true", "--no-pager", &threshold]).arg(&copy);
+        if !succeeds(&mut security) {
+            // Once more, for the table that says why.
+            run(&mut security)?;
+        }
         verify.arg(copy);
     }
     run(&mut verify)

@@ -33,8 +33,14 @@ const CONDITIONAL: [&str; 5] = [
 /// Services of systemd, in deploy/systemd.
 pub(crate) const UNITS: [&str; 2] = ["arterial-ingest.service", "arterial-analytics.service"];
 
+/// What hands secrets to any of them, in the same folder: a drop-in.
+pub(crate) const SECRETS: &str = "secrets.conf";
+
+/// The most that a unit may expose by the reckoning of `systemd-analyze security`, in tenths: 0 is nothing, 100 all.
+pub(crate) const EXPOSURE_MAX: u32 = 12;
+
 /// Every `arterial_…` name in the rules and the dashboards.
-fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
+pub(crate) fn promised_names(root: &Path) -> Result<BTreeSet<String>, Failure> {
     let mut names = BTreeSet::new();
     for path in RULES.into_iter().chain(DASHBOARDS) {
         names.extend(names_in(&read(root, path)?));
@@ -100,7 +106,7 @@ pub(crate) fn dashboard_queries_as_rules(root: &Path) -> Result<String, Failure>
     Ok(rules)
 }
 
-fn read(root: &Path, path: &str) -> Result<String, Failure> {
+pub(crate) fn read(root: &Path, path: &str) -> Result<String, Failure> {
     fs::read_to_string(root.join(path)).map_err(|source| Failure::io(format!("read {path}"), source))
 }
 

@@ -158,7 +158,7 @@ impl Drop for Scratch {
 }
 
 /// Two ports that were free a moment ago. Both are held until both are known, so that they differ.
-fn free_ports() -> io::Result<(SocketAddr, SocketAddr)> {
+pub(crate) fn free_ports() -> io::Result<(SocketAddr, SocketAddr)> {
     let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok((one.local_addr()?, other.local_addr()?))

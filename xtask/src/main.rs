@@ -1,4 +1,4 @@
-//! The project's own commands, `cargo xtask run|build|test|dist|crash|help`, and the map of this crate.
+//! The project's own commands, `cargo xtask run|build|test|dist|crash|soak|help`, and the map of this crate.
 //!
 //! Upstream: the command line of a developer, `.ci/run` and nobody else. Downstream: cargo, npm, promtool, a browser
 //! and the release binary, each started as a child whose output is shown as it comes. No dependencies: what checks
@@ -11,6 +11,7 @@ mod deploy; // promises made in deploy/: names and queries that must hold
 mod dist; // `dist`: the release archive and the Debian package
 mod live; // the real binary, started on free ports for as long as it is looked at
 mod page; // the web page, built when it is older than its sources
+mod soak; // `soak`: an hour under load; does memory grow?
 mod recordings; // where the real recordings are, and who insists on them
 mod tools; // programs that the checks need: found, or installed, or named
 
@@ -36,6 +37,9 @@ Usage: cargo xtask <command>
   dist                 build, then make a release archive and a Debian package in target/dist
   crash [FILE]         kill, starve, flood and cut off ingest, and kill analytics, in the full sizes (about a quarter
                        of an hour); the report goes to FILE
+  soak [--minutes 60] [--rate 5000] [--warm-up-minutes 20] [--out FILE]
+                       the release binary under a steady load: memory, files and spool every 10 s as CSV, the slope
+                       after the warm-up; fails when it grows
   help                 this text
 
 Checks of `test`, in order:
@@ -76,6 +80,10 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), Failure> {
         ("crash", [file]) => {
             let file = std::path::absolute(file).map_err(|source| Failure::io("find the report's place", source))?;
             crash::crash(&workspace_root()?, Some(file))
+        }
+        ("soak", rest) => {
+            let words: Vec<String> = rest.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            soak::soak(&soak::Plan::parse(&words)?)
         }
         ("help" | "--help" | "-h", _) => {
             say(help().trim_end());

@@ -29,7 +29,7 @@ const START_ROWS_MAX: u64 = 10_000_000;
 /// Share of the time that may go into encoding and writing: one part of so many.
 const PAUSE_FACTOR: u32 = 20;
 
-/// The name of our mark in the spool.
+/// The name of our mark in the spool, where checkpoints lie in their usual place.
 const READER: &str = "analytics";
 
 /// Where checkpoints go, and how often.
@@ -71,6 +71,8 @@ pub(super) struct Start {
 /// Has checkpoints written when they are due.
 pub(super) struct Keeper {
     spool: PathBuf,
+    /// The name of our mark in it.
+    reader: String,
     config: CheckpointConfig,
     identity: Identity,
     writer: Writer,
@@ -143,6 +145,7 @@ pub(super) fn start(
     };
     let keeper = opened.map(|(config, checkpoints)| Keeper {
         spool: spool.to_owned(),
+        reader: reader_name(spool, &config.dir),
         config,
         identity: Identity::new(network, engine_config),
         writer: Writer::start(checkpoints),
@@ -154,6 +157,17 @@ pub(super) fn start(
         health: CheckpointHealth { saved_ms: Some(wall_ms()), ..CheckpointHealth::default() },
     });
     Ok(Start { reader, engine, keeper })
+}
+
+/// The name of the mark of whoever has checkpoints there. Several analytics over one spool have a folder each (the
+/// folder's lock sees to that), and so a mark each: with one for all, the fastest would let go of what others need.
+fn reader_name(spool: &Path, checkpoints: &Path) -> String {
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let own = whole(checkpoints);
+    if whole(spool).parent().is_some_and(|data| data.join(READER) == own) {
+        return READER.to_owned();
+    }
+    format!("{READER}-{:08x}", crc32fast::hash(own.as_os_str().as_encoded_bytes()))
 }
 
 /// Why a checkpoint cannot be gone on with.
@@ -287,8 +301,28 @@ impl Keeper {
 
     fn mark(&self, needed: BlockNumber) {
         // A spool that is not there yet has nothing to be deleted.
-        if let Err(why) = if self.spool.is_dir() { mark(&self.spool, READER, needed) } else { Ok(()) } {
+        if let Err(why) = if self.spool.is_dir() { mark(&self.spool, &self.reader, needed) } else { Ok(()) } {
             tracing::warn!("the spool may delete blocks that a restart would need: {why}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_analytics_over_a_spool_has_a_mark_of_its_own() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = data.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let (spool, usual, other, third) = (folder("spool"), folder("analytics"), folder("other"), folder("third"));
+        assert_eq!(reader_name(&spool, &usual), "analytics");
+        assert_eq!(reader_name(&spool, &data.path().join("spool/../analytics")), "analytics");
+        let (other, third) = (reader_name(&spool, &other), reader_name(&spool, &third));
+        assert!(other != third && other.starts_with("analytics-") && third.starts_with("analytics-"), "{other} {third}");
     }
 }

@@ -37,6 +37,8 @@ pub enum Close {
     SlowPacket,
     /// Longer silent than one and a half keep-alive intervals.
     KeepAlive,
+    /// Its account is gone, or has another password now.
+    ShutOut,
     /// Another connection came with the same client id.
     TakenOver,
     /// Ingest shuts down.
@@ -45,7 +47,7 @@ pub enum Close {
 
 impl Close {
     /// All reasons.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Disconnected,
         Self::Network,
         Self::NoConnect,
@@ -62,6 +64,7 @@ impl Close {
         Self::NotAllowed,
         Self::SlowPacket,
         Self::KeepAlive,
+        Self::ShutOut,
         Self::TakenOver,
         Self::Shutdown,
     ];
@@ -85,6 +88,7 @@ impl Close {
             Self::NotAllowed => "not_allowed",
             Self::SlowPacket => "slow_packet",
             Self::KeepAlive => "keep_alive",
+            Self::ShutOut => "shut_out",
             Self::TakenOver => "taken_over",
             Self::Shutdown => "shutdown",
         }
@@ -106,7 +110,7 @@ impl Close {
             Self::QosNotSupported => Some(DisconnectReasonCode::QoSNotSupported),
             Self::Topic => Some(DisconnectReasonCode::TopicNameInvalid),
             Self::Unexpected => Some(DisconnectReasonCode::ProtocolError),
-            Self::NotAllowed => Some(DisconnectReasonCode::NotAuthorized),
+            Self::NotAllowed | Self::ShutOut => Some(DisconnectReasonCode::NotAuthorized),
             Self::SlowPacket => Some(DisconnectReasonCode::MaximumConnectTime),
             Self::KeepAlive => Some(DisconnectReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(DisconnectReasonCode::SessionTakenOver),

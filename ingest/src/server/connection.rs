@@ -25,7 +25,7 @@ use super::outbox::Outbox;
 use super::packet::{self, Hello, Packet, Plain, Version};
 use super::tap::Tap;
 use crate::clock;
-use crate::credentials::Rights;
+use crate::credentials::{AccountName, Rights};
 use crate::writer::{Parcel, Receiving, Stopped};
 
 /// Bytes that are read at once. The memory for them belongs to the thread, not to the connection: it is used between
@@ -64,7 +64,8 @@ async fn serve(stream: TcpStream, endpoint: &Arc<Endpoint>, shutdown: Cancellati
         }
     };
     let from_here = peer.ip().to_canonical().is_loopback();
-    match endpoint.door.tls.clone() {
+    let tls = endpoint.door.borrow().tls.clone();
+    match tls {
         None => converse(stream.into_split(), endpoint, shutdown, (from_here, others)).await,
         Some(tls) => match timeout(endpoint.config.connect_wait, TlsAcceptor::from(tls).accept(stream)).await {
             // Boxed, so that a connection without TLS does not pay for its size.
@@ -98,9 +99,11 @@ where
     let end = CancellationToken::new();
     let _ended = end.clone().drop_guard();
     let receiving = endpoint.writer.receiving();
-    let rights = Arc::new(Rights::all(false));
+    let (rights, account) = (Arc::new(Rights::all(false)), None);
     let (rest, unfinished) = (Vec::new(), None);
-    let mut reading = Reading { socket, rest, unfinished, rights, receiving, endpoint, outbox: &outbox, shutdown, end };
+    let outbox_of = &outbox;
+    let mut reading =
+        Reading { socket, rest, unfinished, rights, account, receiving, endpoint, outbox: outbox_of, shutdown, end };
     let close = match timeout(endpoint.config.connect_wait, reading.hello(from_here)).await {
         Err(_) | Ok(Err((None, _))) => Close::NoConnect,
         Ok(Err((Some(version), close))) => {
@@ -129,6 +132,7 @@ struct Reading<'a, R> {
     /// Room for what `rest` holds beyond [`READ_BYTES`].
     unfinished: Option<OwnedSemaphorePermit>,
     rights: Arc<Rights>,
+    account: Option<Arc<AccountName>>,
     receiving: Receiving,
     endpoint: &'a Endpoint,
     outbox: &'a Arc<Outbox>,
@@ -160,13 +164,16 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
                         Ok(hello) if hello.client_id.is_empty() && hello.version == Version::V4 && !hello.clean => {
                             Err((Some(Version::V4), Close::ClientId))
                         }
-                        Ok(mut hello) => match self.endpoint.door.rights(from_here, hello.login.take()).await {
-                            Some(rights) => {
-                                self.rights = rights;
-                                Ok(hello)
+                        Ok(mut hello) => {
+                            let door = Arc::clone(&self.endpoint.door.borrow());
+                            match door.rights(from_here, hello.login.take()).await {
+                                Some(guest) => {
+                                    (self.rights, self.account) = guest;
+                                    Ok(hello)
+                                }
+                                None => Err((Some(hello.version), Close::Login)),
                             }
-                            None => Err((Some(hello.version), Close::Login)),
-                        },
+                        }
                         // Version 3.1.1 is what every client understands at this point.
                         Err(Close::Version) => Err((Some(Version::V4), Close::Version)),
                         Err(close) => Err((None, close)),
@@ -187,14 +194,17 @@ impl<R: AsyncRead + Unpin> Reading<'_, R> {
         let number = self.endpoint.number();
         let assigned = hello.client_id.is_empty().then(|| format!("arterial-{number}"));
         let client_id = assigned.clone().unwrap_or(hello.client_id);
-        self.endpoint.arrive(&client_id, number, &self.end);
+        self.endpoint.arrive(&client_id, number, &self.end, self.account.clone());
         let welcome = packet::welcome(version, config.in_flight_max, config.packet_bytes_max, assigned);
         self.outbox.push(|out| out.extend_from_slice(&welcome));
         let silence = match hello.keep_alive_s {
             0 => config.silence_max,
             seconds => Duration::from_millis(u64::from(seconds) * 1_500),
         };
-        let close = self.packets(version, silence).await;
+        let mut close = self.packets(version, silence).await;
+        if close == Close::TakenOver {
+            close = self.endpoint.why_ended(&client_id, number);
+        }
         if close == Close::Shutdown {
             // What was read is still made durable; whoever is not told in time sends again.
             let told = timeout(config.close_wait, self.outbox.until_acknowledged()).await;

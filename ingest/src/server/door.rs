@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use crate::credentials::{Credentials, Rights};
+use crate::credentials::{AccountName, Credentials, Rights};
+
+/// What a client may do, and the account under which it came, where there are accounts.
+pub(super) type Guest = (Arc<Rights>, Option<Arc<AccountName>>);
 
 /// The door: open to everybody unless told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -19,16 +22,17 @@ pub struct Door {
 }
 
 impl Door {
-    /// The rights of a client, if it may come in. `from_here`: from this very machine.
-    pub(super) async fn rights(&self, from_here: bool, login: Option<(String, String)>) -> Option<Arc<Rights>> {
+    /// The rights of a client, if it may come in, and its account. `from_here`: from this very machine.
+    pub(super) async fn rights(&self, from_here: bool, login: Option<(String, String)>) -> Option<Guest> {
         let Some(credentials) = &self.credentials else {
-            return Some(Arc::new(Rights::all(from_here || self.believe_received)));
+            return Some((Arc::new(Rights::all(from_here || self.believe_received)), None));
         };
         let (name, password) = login?;
         let rights = credentials.check(&name, password.as_bytes()).await?;
+        let account = credentials.account_name(&name);
         if self.believe_received && !rights.replay {
-            return Some(Arc::new(rights.with_replay()));
+            return Some((Arc::new(rights.with_replay()), account));
         }
-        Some(rights)
+        Some((rights, account))
     }
 }

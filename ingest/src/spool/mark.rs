@@ -23,7 +23,7 @@ const ASIDE: &str = ".part";
 ///
 /// # Errors
 /// What the operating system says.
-pub fn mark(dir: &Path, reader: &'static str, needed: BlockNumber) -> Result<(), SpoolError> {
+pub fn mark(dir: &Path, reader: &str, needed: BlockNumber) -> Result<(), SpoolError> {
     let folder = folder(dir);
     fs::create_dir_all(&folder).map_err(|cause| SpoolError::io("make the folder", &folder, cause))?;
     let (path, aside) = (folder.join(reader), folder.join(format!("{reader}{ASIDE}")));

@@ -24,13 +24,13 @@ use crate::support::{
 };
 
 /// An authority and what it signed, as PEM files.
-struct Papers {
+pub(crate) struct Papers {
     dir: tempfile::TempDir,
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Papers {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // Every certificate has the library's name unless told otherwise; an authority must not be its own leaf.
         params.distinguished_name.push(DnType::CommonName, "the authority");
@@ -43,11 +43,11 @@ impl Papers {
         Self { dir, authority }
     }
 
-    fn authority(&self) -> PathBuf {
+    pub(crate) fn authority(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
-    fn identity(&self, name: &str) -> Identity {
+    pub(crate) fn identity(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.authority).unwrap();
@@ -59,7 +59,7 @@ impl Papers {
 }
 
 /// A device of version 5, by TLS if there are papers.
-fn device(port: u16, tls: Option<Arc<rustls::ClientConfig>>, login: Option<(&str, &str)>) -> (AsyncClient, EventLoop) {
+pub(crate) fn device(port: u16, tls: Option<Arc<rustls::ClientConfig>>, login: Option<(&str, &str)>) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new("device", "127.0.0.1", port);
     if let Some(tls) = tls {
         let tls = rumqttc::TlsConfiguration::Rustls(tls);
@@ -72,7 +72,7 @@ fn device(port: u16, tls: Option<Arc<rustls::ClientConfig>>, login: Option<(&str
 }
 
 /// Publishes and waits for the acknowledgement, or for the refusal.
-async fn publishes((client, mut events): (AsyncClient, EventLoop), topic: &str, time: i64) -> Result<(), String> {
+pub(crate) async fn publishes((client, mut events): (AsyncClient, EventLoop), topic: &str, time: i64) -> Result<(), String> {
     let properties = PublishProperties {
         user_properties: vec![("received-ms".to_owned(), "4000000000000".to_owned())],
         ..PublishProperties::default()
@@ -178,17 +178,17 @@ fn a_source_that_floods_is_limited_counted_and_acknowledged() {
 }
 
 /// A subscriber at a real broker.
-struct Subscribed {
+pub(crate) struct Subscribed {
     dir: tempfile::TempDir,
     registry: Registry,
     ingest: Ingest,
     shutdown: CancellationToken,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Subscribed {
-    fn start(config: SubscribeConfig) -> Self {
+    pub(crate) fn start(config: SubscribeConfig) -> Self {
         let (dir, registry) = (tempfile::tempdir().unwrap(), Registry::new());
         let ingest = Ingest::start(IngestConfig::new(dir.path()), &registry).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -203,7 +203,7 @@ impl Subscribed {
     }
 
     /// Waits until `count` events are there, and ends.
-    fn end(self, count: usize) -> BTreeMap<i64, usize> {
+    pub(crate) fn end(self, count: usize) -> BTreeMap<i64, usize> {
         until("everything is there", || metric(&self.registry, "arterial_ingest_messages_total") >= count as f64);
         self.shutdown.cancel();
         self.runtime.block_on(self.task).unwrap();
@@ -212,7 +212,7 @@ impl Subscribed {
     }
 }
 
-fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 
 mod access;
+mod acl;
 mod broker;
 mod crash;
 mod endpoint;
