@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use analytics::cell::{Change, Contribution, PANE_MS};
 use analytics::metric::window::Window;
-use analytics::pane::{PaneStore, Totals};
+use analytics::pane::PaneStore;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use parquet::arrow::ArrowWriter;
 use roads::SegmentIndex;
@@ -74,7 +74,7 @@ fn adding() {
 fn tick(store: &mut PaneStore, now_ms: i64, free_mps: &[f64]) -> usize {
     store.settle();
     let read = |window: Window| {
-        let totals: Totals = store.totals(window.ending(now_ms), free_mps);
+        let totals = store.shared_totals(window.ending(now_ms), free_mps);
         let known = totals.segment.iter().filter(|&&s| store.percentiles(window, SegmentIndex(s)).is_some()).count();
         totals.segment.len() + known
     };

@@ -282,6 +282,10 @@ impl Engine {
 
     /// Works out what a tick asks the panes for; without it they say the same, slowly.
     pub fn settle(&mut self) {
+        if let Some(study) = &self.study {
+            // Learnt once an hour; what is held against another free flow is added up anew at every tick.
+            self.store.hold_against(study.learnt().free_flow.mps());
+        }
         self.store.settle();
     }
 

@@ -11,6 +11,7 @@
 //! - `routes`: how far it is from segment to segment, remembered
 //! - [`model`]: the likelihoods
 //! - `smooth`: the white part of the error, taken out
+//! - `exact`: places to the millimetre, remembered
 //! - `fix`: one fix, packed
 //! - [`track`]: one vehicle
 //! - [`place`]: states of the model → spots
@@ -20,6 +21,7 @@
 //! - `saved`: all tracks as bytes, for a checkpoint
 
 pub mod drive;
+mod exact;
 mod fix;
 mod ground;
 pub mod model;
@@ -42,10 +44,11 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::cell::Change;
 use crate::cell::{Contribution, pane_start};
+use exact::Places;
 use fix::{Fix, Role};
 use ground::Ground;
 use model::{Scale, Scratch};
-use place::{On, Spot, Stretch};
+use place::{Spot, Stretch};
 use routes::Routes;
 pub use saved::{SavedTracks, TracksToSave};
 use step::{Drive, Ends, Pieces};
@@ -220,8 +223,10 @@ pub(crate) struct World {
     pub(crate) routes: Routes,
     pub(crate) scratch: Scratch,
     pub(crate) stretch: Stretch,
-    pub(crate) trace: Vec<On>,
+    /// Columns and states of a drive, newest first.
+    pub(crate) trace: Vec<(usize, usize)>,
     pub(crate) pieces: Pieces,
+    places: Places,
 }
 
 /// Matches the fixes of all vehicles.
@@ -251,6 +256,7 @@ impl World {
             stretch: Stretch::default(),
             trace: Vec::new(),
             pieces: Pieces::default(),
+            places: Places::default(),
         }
     }
 
@@ -284,7 +290,7 @@ impl World {
         if from.role == Role::Parked || to.role == Role::Parked {
             return Err(Break::Parked);
         }
-        let spots = [from, to].map(|fix| fix.spot_in(&self.network));
+        let spots = [from, to].map(|fix| fix.spot_in(&self.network, &mut self.places));
         let ends = Ends { from: (from.time_ms, spots[0]), to: (to.time_ms, spots[1]), moved_m };
         if ends.from.1 == Spot::Off || ends.to.1 == Spot::Off {
             return Err(Break::OffNetwork);
@@ -363,10 +369,14 @@ impl Matcher {
         let place = self.track(seen.vehicle);
         let mut track = std::mem::take(&mut self.tracks[place]);
         let undecided = track.undecided();
+        track.recall(&mut self.world.places);
+        // What is decided stays as it was told, but for a late fix.
+        let is_last = track.fixes.back().is_none_or(|last| last.time_ms < fix.time_ms);
+        let begin = if is_last { undecided.saturating_sub(1) } else { 0 };
         self.before.clear();
-        self.before.extend(&track.fixes);
+        self.before.extend(track.fixes.range(begin..));
         let first = match track.take(&mut self.world, fix) {
-            Taken::Last => undecided,
+            Taken::Last => undecided - begin,
             Taken::Redone => {
                 self.counts.redone += 1;
                 0
@@ -383,8 +393,9 @@ impl Matcher {
             }
         };
         track.place_provisionally(&mut self.world);
-        self.tell_changes(&track, first, seen.vehicle, &mut change);
+        self.tell_changes(&track, begin, first, &mut change);
         while track.shed(&mut self.world, false).is_some() {}
+        track.retain(&self.world.places);
         self.tracks[place] = track;
     }
 
@@ -400,17 +411,18 @@ impl Matcher {
             self.before.clear();
             self.before.extend(&track.fixes);
             track.finish(&mut self.world);
-            self.tell_changes(&track, undecided, vehicle, &mut change);
+            self.tell_changes(&track, 0, undecided, &mut change);
             self.by_vehicle.remove(&vehicle);
             self.free.push(place);
         }
     }
 
-    /// Takes back what was told of `self.before` and tells the track as it is now, as far as the two differ; nothing
-    /// before the fix at `first` does.
-    fn tell_changes(&mut self, track: &Track, first: usize, vehicle: u64, change: &mut impl FnMut(Change)) {
+    /// Takes back what was told of `self.before` and tells the track as it is now from the fix at `begin` on, as far as
+    /// the two differ; nothing before the fix `first` behind that does.
+    fn tell_changes(&mut self, track: &Track, begin: usize, first: usize, change: &mut impl FnMut(Change)) {
         self.after.clear();
-        self.after.extend(&track.fixes);
+        self.after.extend(track.fixes.range(begin..));
+        let vehicle = track.vehicle;
         let same = |k: &usize| self.before.get(*k).is_some_and(|b| b.same_place(&self.after[*k]));
         let from = (first..self.after.len()).find(|k| !same(k)).unwrap_or(self.after.len());
         let (before, after) = (std::mem::take(&mut self.before), std::mem::take(&mut self.after));

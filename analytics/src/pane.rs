@@ -8,6 +8,7 @@
 //! within the minute.
 //!
 //! In reading order:
+//! - `touched`: a set of segments
 //! - `sums`: the sums of one pane
 //! - `series`: panes by time
 //! - `vehicles`: vehicles as small numbers, and the cell that each is in now
@@ -23,6 +24,7 @@ mod saved;
 mod series;
 mod speeds;
 mod sums;
+mod touched;
 mod vehicles;
 mod visits;
 
@@ -37,14 +39,14 @@ use rustc_hash::FxHashSet;
 
 use crate::cell::{Change, Contribution, PANE_MS};
 use crate::metric::window::{Span, Window, minute_start};
-use live::{Delayed, Live, add_minute};
+use live::{Delayed, Live};
 pub use minute::MinuteRow;
 pub use saved::SavedError;
 use series::Series;
 pub use speeds::Percentiles;
 use sums::{PAGE, Sum, Sums};
-use vehicles::Vehicles;
-use visits::{Kept, PANES_A_MINUTE, Visit, Visits, minute_of};
+use vehicles::{Open, Vehicles};
+use visits::{Kept, PANE_ZERO, Visit, Visits, minute_of};
 
 /// A minute is over for the running windows so long after its end, milliseconds; what comes later is added to it one by
 /// one.
@@ -115,24 +117,16 @@ impl PaneStore {
         Self { live: Some(Live::new(free_mps.into())), ..Self::default() }
     }
 
-    /// Adds a contribution; `false` when its pane is already forgotten, or over 680 years from 1970.
+    /// Adds a contribution; `false` when its pane is already forgotten, or over 170 years from 1970.
     #[must_use]
     pub fn add(&mut self, c: &Contribution) -> bool {
-        let is_kept = self.change(c, Sum::of(c), 1);
-        if let Some(live) = self.live.as_mut().filter(|_| is_kept) {
-            live.speeds.change(c, 1);
-        }
-        is_kept
+        self.apply(&[Change::Add(*c)]) == 0
     }
 
     /// Takes a contribution back that was added before; `false` when its pane is already forgotten.
     #[must_use]
     pub fn take_back(&mut self, c: &Contribution) -> bool {
-        let is_kept = self.change(c, Sum::of(c).negated(), -1);
-        if let Some(live) = self.live.as_mut().filter(|_| is_kept) {
-            live.speeds.change(c, -1);
-        }
-        is_kept
+        self.apply(&[Change::TakeBack(*c)]) == 0
     }
 
     /// Adds and takes back many, and gives how many of them belong to panes that are forgotten: the same as one by one, but
@@ -144,32 +138,28 @@ impl PaneStore {
             .sum()
     }
 
-    fn apply_any(&mut self, changes: &[Change]) -> u64 {
-        let mut one = |change: &Change| match change {
-            Change::Add(c) => self.add(c),
-            Change::TakeBack(c) => self.take_back(c),
-        };
-        changes.iter().filter(|change| !one(change)).count() as u64
-    }
-
     /// Whether all of these belong to minutes that still fill.
     fn is_recent(&self, changes: &[Change]) -> bool {
         let first_ms = i64::from(self.over_before.max(self.kept.first).max(self.kept.folded_before)) * PANE_MS;
-        let recent = first_ms..i64::from(i32::MAX) * PANE_MS;
+        let recent = first_ms.max(0)..i64::from(PANE_ZERO) * PANE_MS;
         changes.iter().all(|change| recent.contains(&change.signed().0.pane_ms))
     }
 
     fn apply_recent(&mut self, changes: &[Change]) -> u64 {
         for (c, one) in changes.iter().map(Change::signed) {
-            let pane = c.pane_ms.div_euclid(PANE_MS) as i32;
-            if let Some(left) = self.vehicles.count(c.vehicle, c.segment.0, pane, one) {
-                self.visits.enter(left, self.kept);
+            // Unsigned, since that divides faster; none is before 1970 here.
+            let pane = (c.pane_ms as u64 / PANE_MS as u64) as i32;
+            match Open::of(c, pane, one) {
+                Some(part) => {
+                    if let Some(left) = self.vehicles.add(c.vehicle, part) {
+                        self.visits.enter(left);
+                    }
+                }
+                None => self.change(c, pane, one),
             }
         }
-        for (c, one) in changes.iter().map(Change::signed) {
-            let pane = c.pane_ms.div_euclid(PANE_MS) as i32;
-            let sum = if one > 0 { Sum::of(c) } else { Sum::of(c).negated() };
-            self.panes.at(pane).add(c.segment.at(), sum);
+        if self.visits.is_full() {
+            self.hand_out();
         }
         if let Some(live) = &mut self.live {
             changes.iter().map(Change::signed).for_each(|(c, one)| live.speeds.change(c, one));
@@ -178,13 +168,38 @@ impl PaneStore {
         0
     }
 
-    #[inline]
-    fn change(&mut self, c: &Contribution, sum: Sum, one: i32) -> bool {
-        let Ok(pane) = i32::try_from(c.pane_ms.div_euclid(PANE_MS)) else { return false };
-        let Some(pane) = self.kept.place(pane) else { return false };
-        if let Some(left) = self.vehicles.count(c.vehicle, c.segment.0, pane, one) {
-            self.visits.enter(left, self.kept);
+    fn apply_any(&mut self, changes: &[Change]) -> u64 {
+        let mut refused = 0;
+        for (c, one) in changes.iter().map(Change::signed) {
+            let pane = i32::try_from(c.pane_ms.div_euclid(PANE_MS)).ok();
+            let Some(pane) =
+                pane.filter(|p| (-PANE_ZERO..PANE_ZERO).contains(p)).and_then(|pane| self.kept.place(pane))
+            else {
+                refused += 1;
+                continue;
+            };
+            self.change(c, pane, one);
+            if let Some(live) = &mut self.live {
+                live.speeds.change(c, one);
+                live.is_settled = false;
+            }
         }
+        if self.visits.is_full() {
+            self.hand_out();
+        }
+        refused
+    }
+
+    /// One change of a pane that is kept, put where it belongs at once.
+    fn change(&mut self, c: &Contribution, pane: i32, one: i32) {
+        let sum = if one > 0 { Sum::of(c) } else { Sum::of(c).negated() };
+        self.visits.enter(Open {
+            number: self.vehicles.number(c.vehicle),
+            segment: c.segment.0,
+            pane,
+            contributions: one as i16,
+            ..vehicles::NOTHING
+        });
         let segment = c.segment.at();
         if pane >= self.kept.folded_before {
             self.panes.at(pane).add(segment, sum);
@@ -196,11 +211,34 @@ impl PaneStore {
             if let Some(live) = &mut self.live {
                 live.correct(minute_of(pane), segment, before, minute.get(segment));
             }
+        } else if let Some(live) = &mut self.live {
+            live.filling(minute_of(pane)).add(segment, sum);
         }
-        if let Some(live) = &mut self.live {
-            live.is_settled = false;
-        }
-        true
+    }
+
+    /// Takes in what vehicles still hold of the cells that they are in.
+    fn bring_in(&mut self) {
+        let Self { vehicles, visits, .. } = self;
+        vehicles.close_all(|open| visits.enter(open));
+        self.hand_out();
+    }
+
+    /// Adds what waits to its cells and visits. What vehicles held belongs to minutes that still fill.
+    fn hand_out(&mut self) {
+        let Self { visits, panes, live, kept, over_before, .. } = self;
+        visits.hand_out(*kept, |open| {
+            let segment = open.segment as usize;
+            if let Some(live) = live {
+                live.touched.set(segment);
+            }
+            if open.pane < *over_before {
+                return;
+            }
+            panes.at(open.pane).add(segment, open.sum());
+            if let Some(live) = live {
+                live.filling(minute_of(open.pane)).add(segment, open.sum());
+            }
+        });
     }
 
     /// Lets the live windows end with the pane of `newest_ms`; they never go back.
@@ -212,21 +250,26 @@ impl PaneStore {
         self.end_minutes_before((over_ms / PANE_MS) as i32);
         let Some(live) = &mut self.live else { return };
         live.speeds.close_before(over_ms);
-        live.slide_to(newest_ms, &self.minutes);
+        live.slide_to(newest_ms, &self.panes, &self.minutes);
         live.is_settled = false;
     }
 
     /// Works out what a tick asks for, so that [`PaneStore::totals`] and [`PaneStore::percentiles`] of the live windows
     /// need not: they say the same without it, slowly.
     pub fn settle(&mut self) {
-        self.close_visits();
-        let Some(live) = &mut self.live else { return };
-        let Some(starts) = live.starts() else { return };
-        self.visits.count(starts, self.kept);
-        live.everywhere = starts.map(|start| self.visits.everywhere(start));
-        live.speeds.settle();
-        live.fill(&by_minute(&self.panes, self.over_before, i32::MAX));
-        live.is_settled = true;
+        self.bring_in();
+        self.visits.close_seen();
+        if let Some(live) = &mut self.live {
+            live.settle(&self.panes, &mut self.visits, self.kept);
+        }
+    }
+
+    /// Holds the live windows against another free flow, m/s by segment; without it those of a store that is held against
+    /// another one are added up at every tick.
+    pub fn hold_against(&mut self, free_mps: &[f64]) {
+        if let Some(live) = &mut self.live {
+            live.hold_against(free_mps, &self.minutes);
+        }
     }
 
     /// Makes minutes of the panes that end at or before `time_ms`.
@@ -235,10 +278,10 @@ impl PaneStore {
         if limit <= self.kept.folded_before {
             return;
         }
+        self.bring_in();
         self.end_minutes_before(limit);
         self.panes.drop_before(limit);
         self.kept.folded_before = limit;
-        self.close_visits();
         self.visits.fold(self.kept);
     }
 
@@ -251,7 +294,7 @@ impl PaneStore {
         if first <= before {
             return false;
         }
-        self.close_visits();
+        self.bring_in();
         self.kept.first = first;
         self.panes.drop_before(first);
         self.minutes = self.minutes.split_off(&minute_of(first));
@@ -269,15 +312,19 @@ impl PaneStore {
     /// All cells that are kept, sorted by segment, then pane: the order of every file that we write.
     pub fn sorted_rows(&self) -> Vec<CellRow> {
         let folded = self.minutes.range(..self.kept.folded_before).map(|m| (*m.0, m.1));
+        let held = self.held();
+        let panes =
+            self.panes.range(self.kept.folded_before..i32::MAX).chain(held.iter().map(|(pane, sums)| (*pane, sums)));
         let mut rows: Vec<CellRow> = Vec::new();
-        for (pane, sums) in folded.chain(self.panes.range(self.kept.folded_before..i32::MAX)) {
+        for (pane, sums) in folded.chain(panes) {
             rows.extend(sums.iter().map(|(segment, sum)| row(segment, pane, sum, 0)));
         }
         self.visits.each(self.vehicles.open(), self.kept, |segment, visits| {
-            let mut panes: Vec<i32> = visits.iter().map(|visit| visit.pane).collect();
+            let mut panes: Vec<(i32, u32)> = visits.iter().map(|visit| (visit.pane(), visit.vehicle())).collect();
             panes.sort_unstable();
-            let of_pane = |panes: &[i32]| row(segment, panes[0], Sum::default(), panes.len());
-            rows.extend(panes.chunk_by(|a, b| a == b).map(of_pane));
+            panes.dedup();
+            let of_pane = |panes: &[(i32, u32)]| row(segment, panes[0].0, Sum::default(), panes.len());
+            rows.extend(panes.chunk_by(|a, b| a.0 == b.0).map(of_pane));
         });
         rows.sort_unstable_by_key(|r| (r.segment, r.pane_ms));
         rows.dedup_by(|next, first| {
@@ -290,6 +337,8 @@ impl PaneStore {
             }
             same
         });
+        // What is taken back may wait beside what it takes back.
+        rows.retain(|r| (r.distance_mm, r.time_ms, r.events, r.vehicles) != (0, 0, 0, 0));
         rows
     }
 
@@ -297,24 +346,23 @@ impl PaneStore {
     ///
     /// A stretch that begins within a folded minute takes all of it: live windows do only where nothing came before.
     pub fn totals(&self, span: Span, free_mps: &[f64]) -> Totals {
+        Arc::unwrap_or_clone(self.shared_totals(span, free_mps))
+    }
+
+    /// The same without copying what the last tick worked out; it stays as it is when the store goes on.
+    pub fn shared_totals(&self, span: Span, free_mps: &[f64]) -> Arc<Totals> {
         let start = self.placed(span.start_ms.div_euclid(PANE_MS) as i32);
         let end = (span.panes_end_ms() / PANE_MS) as i32;
-        if let Some((live, window, from)) = self.live_window(start, end).filter(|l| *l.0.free_mps == *free_mps) {
-            let first_whole = minute_of(from + PANES_A_MINUTE - 1);
-            // The window of a minute is a few panes of two minutes, whether one of them is over or not.
-            let (until, over): (i32, &[&[Delayed]]) =
-                if window == 0 { (end, &[]) } else { (first_whole, &[live.over(window), &live.filling]) };
-            let mut totals = add_up(&by_minute(&self.panes, from, until), over, free_mps);
-            totals.vehicles = totals.segment.iter().map(|&s| u64::from(self.visits.on(s as usize, window))).collect();
-            totals.vehicles_everywhere = live.everywhere[window];
-            return totals;
+        if let Some((live, window)) = self.live_window(start, end).filter(|l| *l.0.free_mps == *free_mps) {
+            return Arc::clone(live.totals(window));
         }
         let folded = self.minutes.range(start..self.kept.folded_before.min(end).max(start)).map(|m| vec![m.1]);
         let mut minutes: Vec<Vec<&Sums>> = folded.collect();
-        minutes.extend(by_minute(&self.panes, start.max(self.kept.folded_before), end));
-        let mut totals = add_up(&minutes, &[], free_mps);
+        let held = self.held();
+        minutes.extend(by_minute(&self.panes, &held, start.max(self.kept.folded_before), end));
+        let mut totals = add_up(&minutes, free_mps);
         self.count_vehicles(start, end, &mut totals);
-        totals
+        Arc::new(totals)
     }
 
     /// The 15th, 50th and 85th percentile of speed on a segment in a live window, m/s, by metres driven; `None`
@@ -323,50 +371,54 @@ impl PaneStore {
         self.live.as_ref()?.speeds.percentiles(window, segment)
     }
 
-    /// The live window that holds the same panes as a stretch, with its number and its first pane; none between ticks.
-    fn live_window(&self, start: i32, end: i32) -> Option<(&Live, usize, i32)> {
+    /// The live window that holds the same panes as a stretch, with its number; none between ticks.
+    fn live_window(&self, start: i32, end: i32) -> Option<(&Live, usize)> {
         let live = self.live.as_ref().filter(|live| live.is_settled)?;
         let oldest = self.minutes.keys().next().copied().into_iter().chain(self.panes.first()).min();
         let same = |from: i32| from == start || oldest.is_none_or(|oldest| oldest >= from.max(start));
         let starts = live.starts()?;
         let window = starts.iter().position(|&from| same(from))?;
-        self.panes.last().is_none_or(|last| last < end).then_some((live, window, starts[window]))
+        self.panes.last().is_none_or(|last| last < end).then_some((live, window))
     }
 
-    /// Sums the panes of the minutes before `limit`, a first pane of a minute.
+    /// Sums the minutes before `limit`, a first pane of a minute.
     fn end_minutes_before(&mut self, limit: i32) {
-        while let Some((pane, _)) = self.panes.range(self.over_before..limit).next() {
-            let minute = minute_of(pane);
-            let mut whole = Sums::default();
-            for (_, sums) in self.panes.range(minute..minute + PANES_A_MINUTE) {
-                sums.iter().for_each(|(segment, sum)| whole.add(segment, sum));
-            }
-            if let Some(live) = &mut self.live {
-                live.close(minute, &whole);
-            }
-            self.minutes.insert(minute, whole);
-            self.over_before = minute + PANES_A_MINUTE;
+        if limit <= self.over_before {
+            return;
         }
-        self.over_before = self.over_before.max(limit);
+        self.bring_in();
+        if let Some(live) = &mut self.live {
+            self.minutes.extend(live.end_before(limit));
+        } else {
+            for (pane, sums) in self.panes.range(self.over_before..limit) {
+                let minute = self.minutes.entry(minute_of(pane)).or_default();
+                sums.iter().for_each(|(segment, sum)| minute.add(segment, sum));
+            }
+        }
+        self.over_before = limit;
     }
 
-    /// Hands over what vehicles still hold of the cells that they are in.
-    fn close_visits(&mut self) {
-        let Self { vehicles, visits, kept, .. } = self;
-        vehicles.close_all(|open| visits.enter(open, *kept));
-        visits.hand_out(*kept);
+    /// What vehicles still hold of the cells that they are in, and what waits, by pane.
+    fn held(&self) -> BTreeMap<i32, Sums> {
+        let mut held: BTreeMap<i32, Sums> = BTreeMap::new();
+        let waiting = self.visits.arrived().iter().copied().filter(|open| open.pane >= self.over_before);
+        for open in waiting.chain(self.vehicles.open()) {
+            held.entry(open.pane).or_default().add(open.segment as usize, open.sum());
+        }
+        held
     }
 
     fn count_vehicles(&self, start: i32, end: i32, totals: &mut Totals) {
         totals.vehicles.resize(totals.segment.len(), 0);
         let (mut everywhere, mut row) = (FxHashSet::default(), 0);
         self.visits.each(self.vehicles.open(), self.kept, |segment, visits| {
-            let inside = |visit: &&Visit| (start..end).contains(&visit.pane);
+            let inside = |visit: &&Visit| (start..end).contains(&visit.pane());
             let (mut count, mut last) = (0, None);
-            for visit in visits.iter().filter(inside).filter(|visit| last.replace(visit.vehicle) != Some(visit.vehicle))
-            {
-                everywhere.insert(visit.vehicle);
-                count += 1;
+            for vehicle in visits.iter().filter(inside).map(|visit| visit.vehicle()) {
+                if last.replace(vehicle) != Some(vehicle) {
+                    everywhere.insert(vehicle);
+                    count += 1;
+                }
             }
             while totals.segment.get(row).is_some_and(|&s| (s as usize) < segment) {
                 row += 1;
@@ -396,37 +448,43 @@ fn row(segment: usize, pane: i32, sum: Sum, vehicles: usize) -> CellRow {
 }
 
 /// The panes of a stretch by clock minute, oldest first.
-fn by_minute(panes: &Series, start: i32, end: i32) -> Vec<Vec<&Sums>> {
-    let mut minutes: Vec<(i32, Vec<&Sums>)> = Vec::new();
-    for (pane, sums) in panes.range(start..end) {
-        match minutes.last_mut() {
-            Some((minute, panes)) if *minute == minute_of(pane) => panes.push(sums),
-            Some(_) | None => minutes.push((minute_of(pane), vec![sums])),
-        }
+fn by_minute<'s>(panes: &'s Series, held: &'s BTreeMap<i32, Sums>, start: i32, end: i32) -> Vec<Vec<&'s Sums>> {
+    let mut minutes: BTreeMap<i32, Vec<&Sums>> = BTreeMap::new();
+    let held = held.range(start..end.max(start)).map(|(pane, sums)| (*pane, sums));
+    for (pane, sums) in panes.range(start..end).chain(held) {
+        minutes.entry(minute_of(pane)).or_default().push(sums);
     }
-    minutes.into_iter().map(|m| m.1).collect()
+    minutes.into_values().collect()
 }
 
-/// Adds minutes up, and what is added up already: time and distance as they are, delay clipped per minute.
-fn add_up(minutes: &[Vec<&Sums>], over: &[&[Delayed]], free_mps: &[f64]) -> Totals {
-    let pages = minutes.iter().flatten().map(|sums| sums.pages()).max().unwrap_or(0);
-    let pages = pages.max(over.iter().map(|o| o.len() / PAGE).max().unwrap_or(0)).min(free_mps.len().div_ceil(PAGE));
+/// Adds minutes up, each given as its parts: time and distance as they are, delay clipped per minute.
+fn add_up(minutes: &[Vec<&Sums>], free_mps: &[f64]) -> Totals {
+    let pages = minutes.iter().flatten().map(|sums| sums.pages()).max().unwrap_or(0).min(free_mps.len().div_ceil(PAGE));
     let mut totals = Totals::default();
     for page in 0..pages {
         let mut whole = [Delayed::default(); PAGE];
-        for panes in minutes {
-            add_minute(panes, page, free_mps, &mut whole);
-        }
-        for part in over.iter().filter_map(|o| o.get(page * PAGE..(page + 1) * PAGE)) {
-            whole.iter_mut().zip(part).for_each(|(into, part)| into.merge(*part));
+        for parts in minutes {
+            add_minute(parts, page, free_mps, &mut whole);
         }
         for (i, of) in whole.iter().enumerate().filter(|(_, of)| of.sum.time_ms > 0) {
-            totals.segment.push((page * PAGE + i) as u32);
-            totals.distance_m.push(of.sum.distance_mm as f64 / 1_000.0);
-            totals.time_s.push(of.sum.time_ms as f64 / 1_000.0);
-            totals.events.push(of.sum.events);
-            totals.delay_s.push(of.delay_ns as f64 / 1e9);
+            totals.push_sums((page * PAGE + i) as u32, of);
         }
     }
     totals
+}
+
+/// Adds one page of one clock minute, given as the parts of it that count: sums as they are, delay clipped.
+fn add_minute(parts: &[&Sums], page: usize, free_mps: &[f64], into: &mut [Delayed]) {
+    let mut minute = [Sum::default(); PAGE];
+    let mut is_driven = false;
+    for part in parts {
+        is_driven |= part.add_page(page, &mut minute);
+    }
+    if !is_driven {
+        return;
+    }
+    let free_mps = free_mps.iter().skip(page * PAGE);
+    for ((into, sum), &free_mps) in into.iter_mut().zip(minute).zip(free_mps) {
+        into.merge(Delayed { sum, delay_ns: sum.delay_ns(free_mps) });
+    }
 }

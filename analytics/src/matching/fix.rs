@@ -10,6 +10,7 @@ use roads::Network;
 use serde::{Deserialize, Serialize};
 
 use super::Break;
+use super::exact::Places;
 use super::ground::{Ground, NONE, Point};
 use super::place::{On, Spot};
 use super::smooth::Velocity;
@@ -95,10 +96,10 @@ impl Fix {
 
     /// The spot to the millimetre where nothing was smoothed, held or clamped: the plane of the matcher is single
     /// precision, which is good enough to choose a street and not to measure on it.
-    pub(crate) fn spot_in(&self, network: &Network) -> Spot {
+    pub(crate) fn spot_in(&self, network: &Network, places: &mut Places) -> Spot {
         match self.spot() {
             Spot::On { segment, offset_m } if self.is_raw() && matches!(self.role, Role::Kept | Role::Skipped) => {
-                let exact_m = network.offset_m(segment, self.at);
+                let exact_m = places.offset_m(network, segment, self.at);
                 let is_same = (exact_m - offset_m).abs() < PLANE_M;
                 Spot::On { segment, offset_m: if is_same { exact_m } else { offset_m } }
             }

@@ -78,6 +78,9 @@ pub(crate) struct Column {
     pub(crate) at: Point,
     /// Its fix has its final place; only that state is left.
     pub(crate) decided: bool,
+    /// The state by which its fix was placed last, [`START`] while by none, and whether that was ahead of the state.
+    pub(crate) laid: u8,
+    pub(crate) held: bool,
     states: [State; STATES_MAX],
     len: u8,
 }
@@ -133,7 +136,7 @@ impl Scale {
 impl Column {
     pub(crate) fn new(time_ms: i64, at: Point) -> Self {
         let none = State { segment: NONE, offset_m: 0.0, cost: f32::INFINITY, before: START };
-        Self { time_ms, at, decided: false, states: [none; STATES_MAX], len: 0 }
+        Self { time_ms, at, decided: false, laid: START, held: false, states: [none; STATES_MAX], len: 0 }
     }
 
     /// A column of which the answer is known.

@@ -14,6 +14,7 @@ use events::LonLat;
 use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
+use super::exact::Places;
 use super::fix::{Fix, Role};
 use super::ground::Point;
 use super::model::{self, Column, STATES_MAX, Scale};
@@ -62,6 +63,21 @@ pub(crate) struct Track {
     filter: Filter,
     /// Typical error of the newest smoothed place, metres; 0 before the first.
     sigma_m: f32,
+    /// The conditions under which undecided fixes were placed, so that what stays need not be placed again. Nothing depends
+    /// on it.
+    #[serde(skip)]
+    laid: Option<Conditions>,
+    /// Where the newest fix is on its segment to the millimetre, if that was asked for; nothing depends on it.
+    #[serde(skip)]
+    exact_m: Option<f64>,
+}
+
+/// What the places of all undecided fixes depend on, besides the states of the model and the place before them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Conditions {
+    sigma_m: f32,
+    /// 0 while nobody stands: it does not matter then.
+    aside_m2: f32,
 }
 
 /// How a fix was taken in.
@@ -148,7 +164,7 @@ impl Track {
         let column = Column::known(fix.time_ms, fix.point(&world.ground), on.segment, on.offset_m);
         self.columns.clear();
         self.push(world, column);
-        (self.base, self.held) = (Some(on), false);
+        (self.base, self.held, self.laid) = (Some(on), false, None);
     }
 
     fn push(&mut self, world: &World, column: Column) {
@@ -270,7 +286,7 @@ impl Track {
         self.place_between(world, self.decided, i, None);
         self.decided = i;
         self.columns.clear();
-        (self.base, self.held, self.off_since) = (None, false, None);
+        (self.base, self.held, self.laid, self.off_since) = (None, false, None, None);
     }
 
     /// Takes the last fix of a drive into the model, though it was skipped. Nothing behind it tells any more which of
@@ -310,12 +326,17 @@ impl Track {
         let chosen = &self.columns[0].states()[state];
         let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
         let fix = self.next_kept(self.decided);
+        let laid = (self.columns[0].laid == state as u8).then(|| (self.fixes[fix].on(), self.columns[0].held));
         let (at, length_m) = (self.fixes[fix].point(&world.ground), world.routes.segment(on.segment).length_m);
         let (aside_m2, _) = world.ground.project(at, on.segment, length_m);
         self.aside_m2 += (aside_m2 - self.aside_m2) * if self.aside_m2 == 0.0 { 1.0 } else { ASIDE_SHARE };
         self.place_kept(world, self.decided, fix, on);
         self.fixes[fix].confidence = confidence;
         (self.decided, self.base) = (fix + 1, self.fixes[fix].on());
+        if laid != Some((self.base, self.held)) {
+            // What lies behind was placed from elsewhere.
+            self.laid = None;
+        }
         if self.columns.len() == 1 {
             self.columns[0].settle(state);
             return;
@@ -412,28 +433,59 @@ impl Track {
     /// Puts every undecided fix where the best drive has it now.
     pub(crate) fn place_provisionally(&mut self, world: &mut World) {
         self.told = true;
-        let (decided, base, held) = (self.decided, self.base, self.held);
+        let (base, held) = (self.base, self.held);
         if let Some(last) = self.columns.len().checked_sub(1) {
             let newest = self.newest(world).map(|c| c.states()[c.best()]);
             let mut state = newest.map_or_else(|| self.columns[last].best(), |s| usize::from(s.before));
             world.trace.clear();
             for c in (0..=last).rev() {
-                let s = &self.columns[c].states()[state];
                 if !self.columns[c].decided {
-                    world.trace.push(On { segment: s.segment, offset_m: s.offset_m });
+                    world.trace.push((c, state));
                 }
-                state = usize::from(s.before);
+                state = usize::from(self.columns[c].states()[state].before);
             }
-            let mut from = decided;
-            while let Some(on) = world.trace.pop() {
-                let fix = self.next_kept(from);
+            let mut from = self.skip_laid(world);
+            while let Some((c, state)) = world.trace.pop() {
+                let (fix, s) = (self.next_kept(from), &self.columns[c].states()[state]);
+                let on = On { segment: s.segment, offset_m: s.offset_m };
                 self.place_kept(world, from, fix, on);
                 (from, self.base) = (fix + 1, self.fixes[fix].on());
+                (self.columns[c].laid, self.columns[c].held) = (state as u8, self.held);
             }
             let end = newest.map(|s| On { segment: s.segment, offset_m: s.offset_m });
             self.place_between(world, from, self.fixes.len(), end);
         }
         (self.base, self.held) = (base, held);
+    }
+
+    /// Leaves out of the trace what is placed already and stays, and gives the fix to go on with; the base is then the
+    /// place before it.
+    fn skip_laid(&mut self, world: &mut World) -> usize {
+        let stands = self.fixes.range(self.decided..).any(Fix::is_at_rest);
+        let now = Conditions { sigma_m: self.sigma_m, aside_m2: if stands { self.aside_m2 } else { 0.0 } };
+        let is_same = self.laid.replace(now) == Some(now);
+        let mut from = self.decided;
+        while let Some(&(c, state)) = world.trace.last().filter(|_| is_same) {
+            if self.columns[c].laid != state as u8 {
+                break;
+            }
+            let fix = self.next_kept(from);
+            (from, self.base, self.held) = (fix + 1, self.fixes[fix].on(), self.columns[c].held);
+            world.trace.pop();
+        }
+        from
+    }
+
+    /// Tells where the newest fix is exactly, if that is known.
+    pub(super) fn recall(&self, places: &mut Places) {
+        if let (Some(offset_m), Some(last)) = (self.exact_m, self.fixes.back()) {
+            places.remember(SegmentIndex(last.segment), last.at, offset_m);
+        }
+    }
+
+    /// Remembers where the newest fix is exactly, if that was found.
+    pub(super) fn retain(&mut self, places: &Places) {
+        self.exact_m = self.fixes.back().and_then(|last| places.known(SegmentIndex(last.segment), last.at));
     }
 
     /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
@@ -462,6 +514,7 @@ impl Track {
                 self.decide(world);
                 continue;
             }
+            self.laid = None;
             if !self.told {
                 // Driven paths: who has stood for so long is where it stood, with all that was skipped since.
                 self.place_between(world, self.decided, self.fixes.len(), None);

@@ -9,6 +9,8 @@
 //! clock minute**, then summed: a fast minute does not pay for a slow one. The pane store adds the panes up and
 //! clips; polars computes everything that follows from these sums.
 
+use std::sync::Arc;
+
 use polars::prelude::*;
 use roads::{FreeFlowBasis, Network, Segment, SegmentIndex};
 
@@ -83,7 +85,7 @@ pub struct WindowMetrics {
     /// In order of [`Areas::all`]; empty where no areas are watched.
     pub areas: Vec<AreaMetrics>,
     /// What the metrics were computed from.
-    pub totals: Totals,
+    pub totals: Arc<Totals>,
 }
 
 impl TrafficQuery {
@@ -116,7 +118,7 @@ impl TrafficQuery {
     /// # Errors
     /// Whatever polars says of the query, which would be a mistake of ours.
     pub fn run(&self, store: &PaneStore, window: Window, span: Span) -> PolarsResult<WindowMetrics> {
-        let totals = store.totals(span, &self.free_mps);
+        let totals = store.shared_totals(span, &self.free_mps);
         let segments = self.segment_table(&totals, span)?;
         let city = self.city_table(&segments, span)?;
         let segment: Vec<_> = totals.segment.iter().copied().map(SegmentIndex).collect();

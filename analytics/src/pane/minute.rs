@@ -32,6 +32,7 @@ impl PaneStore {
 
     /// The rows of the clock minutes that begin between two moments, by minute and segment.
     pub fn minutes(&mut self, from_ms: i64, to_ms: i64) -> Vec<MinuteRow> {
+        self.bring_in();
         let Some((oldest_ms, newest_ms)) = self.span_ms() else { return Vec::new() };
         let pane = |ms: i64| minute_of(ms.clamp(oldest_ms - 60_000, newest_ms + 60_000).div_euclid(PANE_MS) as i32);
         let (from, to) = (pane(from_ms.max(oldest_ms - 60_000)), pane(to_ms));
@@ -44,25 +45,17 @@ impl PaneStore {
                 None => self.panes.range(minute..minute + PANES_A_MINUTE).for_each(|(_, sums)| add(sums)),
             }
         }
-        self.close_visits();
-        let mut of_segment: Vec<(i32, u32, i32, i32)> = Vec::new();
-        for (segment, visits) in self.visits.lists() {
-            of_segment.clear();
-            let inside = |visit: &&Visit| (from..to).contains(&visit.pane);
-            let placed = |v: &Visit| (minute_of(v.pane), v.vehicle, v.pane, v.contributions);
-            of_segment.extend(visits.iter().filter(inside).map(placed));
-            // A list may hold the same visit several times, with what was taken back.
-            of_segment.sort_unstable();
-            for of_minute in of_segment.chunk_by(|a, b| a.0 == b.0) {
-                let there = |of_vehicle: &&[(i32, u32, i32, i32)]| {
-                    of_vehicle.chunk_by(|a, b| a.2 == b.2).any(|of_pane| of_pane.iter().map(|v| v.3).sum::<i32>() != 0)
-                };
-                let vehicles = of_minute.chunk_by(|a, b| a.1 == b.1).filter(there).count() as u32;
-                if vehicles > 0 {
-                    rows.push(MinuteRow { vehicles, ..row(of_minute[0].0, segment, super::Sum::default()) });
-                }
+        self.visits.each(std::iter::empty(), self.kept, |segment, visits| {
+            let inside = |visit: &&Visit| (from..to).contains(&visit.pane());
+            let mut there: Vec<(i32, u32)> =
+                visits.iter().filter(inside).map(|v| (minute_of(v.pane()), v.vehicle())).collect();
+            there.sort_unstable();
+            there.dedup();
+            for of_minute in there.chunk_by(|a, b| a.0 == b.0) {
+                let vehicles = of_minute.len() as u32;
+                rows.push(MinuteRow { vehicles, ..row(of_minute[0].0, segment, super::Sum::default()) });
             }
-        }
+        });
         together(rows)
     }
 }

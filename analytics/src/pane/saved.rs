@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::live::Live;
 use super::speeds::Speeds;
 use super::sums::{Sum, Sums};
-use super::vehicles::Open;
-use super::visits::{Kept, Visit};
+use super::vehicles::{NOTHING, Open};
+use super::visits::{Kept, PANE_ZERO, Visit, minute_of};
 use super::{PaneStore, series::Series};
 
 /// Raised whenever the bytes mean something else.
@@ -61,7 +61,12 @@ impl PaneStore {
         };
         put(out, &head);
         let rows = |sums: &Sums| -> Rows { sums.iter().map(|(segment, sum)| (segment as u32, sum)).collect() };
-        let panes = self.panes.range(i32::MIN..i32::MAX).map(|(pane, sums)| (pane, rows(sums)));
+        let mut panes = self.held();
+        for (pane, sums) in self.panes.range(i32::MIN..i32::MAX) {
+            let held = panes.entry(pane).or_default();
+            sums.iter().for_each(|(segment, sum)| held.add(segment, sum));
+        }
+        let panes = panes.iter().map(|(pane, sums)| (pane, rows(sums)));
         put_all(out, panes.filter(|p| !p.1.is_empty()));
         let minutes = self.minutes.iter().map(|(minute, sums)| (*minute, rows(sums)));
         put_all(out, minutes.filter(|m| !m.1.is_empty()));
@@ -112,8 +117,12 @@ impl PaneStore {
         if head.is_live {
             let mut live = Live::new(free_mps);
             live.speeds = Speeds::from_minutes(speeds, head.speeds_over_before_ms);
+            for (pane, sums) in store.panes.range(store.over_before..i32::MAX) {
+                let minute = live.filling(minute_of(pane));
+                sums.iter().for_each(|(segment, sum)| minute.add(segment, sum));
+            }
             if let Some(newest_ms) = head.newest_ms {
-                live.slide_to(newest_ms, &store.minutes);
+                live.slide_to(newest_ms, &store.panes, &store.minutes);
             }
             store.live = Some(live);
         }
@@ -126,7 +135,7 @@ impl PaneStore {
         let mut segments = 0_u32;
         self.visits.each(self.vehicles.open(), self.kept, |_, visits| {
             segments += 1;
-            visits.iter().for_each(|v| names[v.vehicle as usize] = Some(self.vehicles.name(v.vehicle)));
+            visits.iter().for_each(|v| names[v.vehicle() as usize] = Some(self.vehicles.name(v.vehicle())));
         });
         let mut sorted: Vec<u64> = names.iter().copied().flatten().collect();
         sorted.sort_unstable();
@@ -135,11 +144,32 @@ impl PaneStore {
         put(out, &sorted);
         put(out, &segments);
         self.visits.each(self.vehicles.open(), self.kept, |segment, visits| {
-            let saved = |v: &Visit| (places[v.vehicle as usize], v.pane, v.contributions);
-            let mut saved: Vec<(u32, i32, i32)> = visits.iter().map(saved).collect();
+            let saved = |of: &[Visit]| {
+                let contributions: i32 = of.iter().map(|v| v.contributions()).sum();
+                (places[of[0].vehicle() as usize], of[0].pane(), contributions)
+            };
+            let same = |a: &Visit, b: &Visit| (a.vehicle(), a.pane()) == (b.vehicle(), b.pane());
+            let mut saved: Vec<(u32, i32, i32)> = visits.chunk_by(same).map(saved).collect();
             saved.sort_unstable();
             put(out, &(segment as u32, saved));
         });
+    }
+
+    /// Takes in a visit: its contributions, and that its segment was driven then.
+    fn load_visit(&mut self, open: Open, contributions: i32) {
+        let mut left = contributions;
+        while left != 0 {
+            let part = left.clamp(-HANDED_MAX, HANDED_MAX);
+            self.visits.enter(Open { contributions: part as i16, ..open });
+            left -= part;
+        }
+        let segment = open.segment as usize;
+        if open.pane >= self.kept.folded_before {
+            self.panes.at(open.pane).mark(segment);
+        }
+        if open.pane < self.over_before {
+            self.minutes.entry(minute_of(open.pane)).or_default().mark(segment);
+        }
     }
 
     fn load_visits(
@@ -157,12 +187,18 @@ impl PaneStore {
                 if number as usize >= self.vehicles.numbers() {
                     return Err(SavedError::Format(postcard::Error::DeserializeBadEncoding));
                 }
-                self.visits.enter(Open { number, segment, pane, contributions }, self.kept);
+                let is_of_time = (-PANE_ZERO..PANE_ZERO).contains(&pane);
+                let Some(pane) = self.kept.place(pane).filter(|_| is_of_time) else { continue };
+                self.load_visit(Open { number, segment, pane, ..NOTHING }, contributions);
             }
+            self.hand_out();
             Ok(())
         })
     }
 }
+
+/// Most contributions that are handed over together.
+const HANDED_MAX: i32 = i16::MAX as i32;
 
 fn put(out: &mut Vec<u8>, value: &impl Serialize) {
     postcard::to_io(value, out).expect("memory takes every byte");

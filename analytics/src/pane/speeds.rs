@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 
 use roads::SegmentIndex;
 
-use super::visits::Touched;
+use super::touched::Touched;
 use crate::cell::Contribution;
 use crate::metric::window::{Window, minute_start};
-use minute::{Entry, Filling, Packed};
+use minute::{Entry, Filling, Packed, Packer};
 use spread::{BINS, Borders, Classes, NO_CLASS, Spread};
 
 /// Windows with percentiles: over a single minute there are too few vehicles.
@@ -28,8 +28,9 @@ pub(super) const WINDOWS: [Window; 3] = [Window::FiveMinutes, Window::FifteenMin
 #[derive(Debug, Default)]
 struct Running {
     start_ms: Option<i64>,
-    /// Of the minutes that are over.
-    over: Filling,
+    /// Of the minutes that are over: for every segment its place in `spreads` plus one, 0 while it has none.
+    table: Vec<u32>,
+    spreads: Vec<Spread>,
     /// By segment, as of the last [`Speeds::settle`].
     classes: Vec<Classes>,
 }
@@ -45,8 +46,8 @@ pub(super) struct Speeds {
     over_before_ms: Option<i64>,
     windows: [Running; WINDOWS.len()],
     touched: Touched,
-    /// Memory of a minute that is over, for the next one.
-    spare: Filling,
+    /// Kept for its memory.
+    sorted: Vec<(u32, u32)>,
 }
 
 /// The 15th, 50th and 85th percentile of speed, m/s.
@@ -71,11 +72,11 @@ impl Speeds {
             return;
         }
         let at = self.filling.iter().rposition(|f| f.0 == minute_ms).unwrap_or_else(|| {
-            self.filling.push((minute_ms, std::mem::take(&mut self.spare)));
+            let next = self.filling.last().map_or_else(Filling::default, |last| Filling::like(&last.1));
+            self.filling.push((minute_ms, next));
             self.filling.len() - 1
         });
-        let slot = self.filling[at].1.slot(segment, bin);
-        *slot = slot.wrapping_add(cm);
+        self.filling[at].1.say(segment, bin, cm, &mut self.sorted);
     }
 
     /// Packs the minutes that begin before `limit_ms`.
@@ -83,12 +84,13 @@ impl Speeds {
         self.filling.sort_by_key(|f| f.0);
         while self.filling.first().is_some_and(|f| f.0 < limit_ms) {
             let (minute_ms, mut filling) = self.filling.remove(0);
-            let packed = filling.pack();
-            self.spare = filling;
-            for window in self.windows.iter_mut().filter(|w| w.holds(minute_ms)) {
-                packed.each(|entry| window.add(entry));
-            }
-            self.over.insert(minute_ms, packed);
+            filling.settle(&mut self.sorted);
+            let mut packer = Packer::default();
+            filling.each(|segment, spread| {
+                packer.put_spread(segment, spread);
+                self.windows.iter_mut().filter(|w| w.holds(minute_ms)).for_each(|w| w.merge(segment, spread));
+            });
+            self.over.insert(minute_ms, packer.packed());
         }
         self.over_before_ms = self.over_before_ms.max(Some(limit_ms));
     }
@@ -121,7 +123,9 @@ impl Speeds {
 
     /// Works the percentiles out for the segments about which something changed.
     pub(super) fn settle(&mut self) {
-        for segment in self.touched.take() {
+        self.filling.iter_mut().for_each(|f| f.1.settle(&mut self.sorted));
+        let touched = std::mem::take(&mut self.touched);
+        for segment in touched.iter() {
             for at in 0..WINDOWS.len() {
                 let classes = self.classes(at, segment);
                 let known = &mut self.windows[at].classes;
@@ -153,7 +157,13 @@ impl Speeds {
     pub(super) fn minutes(&self) -> BTreeMap<i64, Vec<Entry>> {
         let mut all: BTreeMap<i64, Vec<Entry>> = self.over.iter().map(|m| (*m.0, m.1.entries())).collect();
         for (minute_ms, filling) in &self.filling {
-            filling.each(|entry| all.entry(*minute_ms).or_default().push(entry));
+            let mut filling = filling.clone();
+            filling.settle(&mut Vec::new());
+            filling.each(|segment, spread| {
+                let classes = spread.iter().enumerate().filter(|of| *of.1 != 0);
+                let entries = all.entry(*minute_ms).or_default();
+                entries.extend(classes.map(|(bin, &cm)| (segment, bin as u8, cm)));
+            });
         }
         all
     }
@@ -169,7 +179,7 @@ impl Speeds {
             let mut filling = Filling::default();
             for (segment, bin, cm) in entries {
                 speeds.touched.set(segment as usize);
-                *filling.slot(segment as usize, usize::from(bin) % BINS) = cm;
+                filling.add(segment as usize, usize::from(bin) % BINS, cm);
             }
             speeds.filling.push((minute_ms, filling));
         }
@@ -179,10 +189,13 @@ impl Speeds {
     /// What each share of the metres is in, in one window.
     fn classes(&self, at: usize, segment: usize) -> Classes {
         let running = &self.windows[at];
-        let mut spread: Spread = running.over.spread(segment).copied().unwrap_or([0; BINS]);
-        for of in self.filling.iter().filter(|f| running.holds(f.0)).filter_map(|f| f.1.spread(segment)) {
-            spread.iter_mut().zip(of).for_each(|(sum, cm)| *sum = sum.wrapping_add(*cm));
-        }
+        let place = running.table.get(segment).filter(|place| **place > 0);
+        let mut spread: Spread = place.map_or([0; BINS], |place| running.spreads[*place as usize - 1]);
+        let filling = self.filling.iter().filter(|f| running.holds(f.0));
+        filling.for_each(|f| {
+            f.1.add_to(segment, &mut spread);
+            f.1.add_waiting(segment, &mut spread);
+        });
         spread::classes(&spread)
     }
 }
@@ -193,8 +206,27 @@ impl Running {
     }
 
     fn add(&mut self, (segment, bin, cm): Entry) {
-        let slot = self.over.slot(segment as usize, usize::from(bin));
-        *slot = slot.wrapping_add(cm);
+        let sum = &mut self.spread(segment)[usize::from(bin)];
+        *sum = sum.wrapping_add(cm);
+    }
+
+    fn merge(&mut self, segment: u32, spread: &Spread) {
+        self.spread(segment).iter_mut().zip(spread).for_each(|(sum, cm)| *sum = sum.wrapping_add(*cm));
+    }
+
+    fn spread(&mut self, segment: u32) -> &mut Spread {
+        let segment = segment as usize;
+        if segment >= self.table.len() {
+            self.table.resize(segment + 1, 0);
+        }
+        if self.table[segment] == 0 {
+            if self.spreads.len() == self.spreads.capacity() {
+                self.spreads.reserve_exact(self.spreads.len() / 4 + 16);
+            }
+            self.spreads.push([0; BINS]);
+            self.table[segment] = self.spreads.len() as u32;
+        }
+        &mut self.spreads[self.table[segment] as usize - 1]
     }
 }
 

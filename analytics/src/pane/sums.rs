@@ -8,6 +8,7 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::touched::Touched;
 use crate::cell::Contribution;
 
 /// Segments of one page.
@@ -37,6 +38,8 @@ pub(super) struct Sums {
     pages: Vec<[Low; PAGE]>,
     /// What does not fit the low halves, by segment, in units of 2³².
     carried: FxHashMap<usize, Sum>,
+    /// Segments about which anything was said.
+    driven: Touched,
 }
 
 impl Sum {
@@ -74,6 +77,7 @@ impl Sum {
 impl Sums {
     /// Adds to one segment, making its page when it is missing.
     pub(super) fn add(&mut self, segment: usize, sum: Sum) {
+        self.driven.set(segment);
         let low = self.low_mut(segment);
         let distance_mm = i64::from(low.distance_mm) + sum.distance_mm;
         let time_ms = i64::from(low.time_ms) + sum.time_ms;
@@ -82,6 +86,16 @@ impl Sums {
         if (distance_mm | time_ms | events) >> 32 != 0 {
             self.carry(segment, Sum { distance_mm, time_ms, events });
         }
+    }
+
+    /// Segments about which anything was said, and those that were marked.
+    pub(super) fn driven(&self) -> &Touched {
+        &self.driven
+    }
+
+    /// Marks a segment as driven though there are no sums of it.
+    pub(super) fn mark(&mut self, segment: usize) {
+        self.driven.set(segment);
     }
 
     /// The sum of one segment.

@@ -1,8 +1,11 @@
 //! The speeds of one clock minute: plain arrays while it fills, bytes when it is over.
 //!
-//! Upstream: [`super::Speeds`]. An hour of 100,000 segments has some ten million classes with anything in them; as bytes
-//! each takes three or four. What arrives for a minute that is over is kept beside the bytes and packed with them when it
-//! becomes an eighth of them.
+//! Upstream: [`super::Speeds`]. While a minute fills, a class has two bytes (655 m); what is above them is carried in a
+//! small map. An hour of 100,000 segments has some ten million classes with anything in them; as bytes each takes three or
+//! four. What arrives for a minute that is over is kept beside the bytes and packed with them when it becomes an eighth of
+//! them.
+
+use rustc_hash::FxHashMap;
 
 use super::spread::{BINS, Spread};
 
@@ -15,13 +18,33 @@ const LATE_MIN: usize = 4_096;
 /// Segment, class, centimetres.
 pub(super) type Entry = (u32, u8, u32);
 
+/// Half of the bits of a spread.
+type Half = [u16; BINS];
+
 /// A minute that fills: a spread for each segment that was driven in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Filling {
-    /// For every segment its place in `spreads` plus one, 0 while it has none.
+    /// For every segment its place in `low` plus one, 0 while it has none.
     table: Vec<u32>,
-    spreads: Vec<Spread>,
+    low: Vec<Half>,
+    /// The high halves of segments that have any.
+    high: FxHashMap<u32, Box<Half>>,
+    /// What is not in the halves yet, at most [`LOG_MAX`]: put there in order of segment, many at once, it asks for each
+    /// line of memory once.
+    log: Vec<Said>,
 }
+
+/// A segment; then its class in the low 6 bits, and centimetres, added or taken away, in the 26 above.
+type Said = (u32, u32);
+
+/// Changes that wait: 1 MB.
+const LOG_MAX: usize = 1 << 17;
+
+/// Most centimetres that wait in one.
+const SAID_MAX: u32 = 1 << 25;
+
+/// Segments that are gone through together.
+const BLOCK: usize = 16;
 
 /// A minute that is over.
 #[derive(Clone, Debug, Default)]
@@ -32,59 +55,110 @@ pub(super) struct Packed {
 }
 
 impl Filling {
+    /// One that will have as many segments as another.
+    pub(super) fn like(other: &Self) -> Self {
+        Self { low: Vec::with_capacity(other.low.len()), ..Self::default() }
+    }
+
+    /// Takes note of centimetres of a class that are added (or, wrapped round, taken away). `sorted` is scratch space.
     #[inline]
-    pub(super) fn slot(&mut self, segment: usize, bin: usize) -> &mut u32 {
+    pub(super) fn say(&mut self, segment: usize, bin: usize, cm: u32, sorted: &mut Vec<(u32, u32)>) {
+        if cm.wrapping_add(SAID_MAX) >= 2 * SAID_MAX {
+            return self.add(segment, bin, cm);
+        }
+        self.log.push((segment as u32, cm << 6 | bin as u32));
+        if self.log.len() >= LOG_MAX {
+            self.settle(sorted);
+        }
+    }
+
+    /// Puts what was said where it belongs.
+    pub(super) fn settle(&mut self, sorted: &mut Vec<(u32, u32)>) {
+        let blocks = self.log.iter().map(|said| said.0 as usize / BLOCK + 1).max().unwrap_or(0);
+        // By counting (Knuth, The Art of Computer Programming 3, 5.2, algorithm D).
+        let mut next = vec![0_u32; blocks + 1];
+        self.log.iter().for_each(|said| next[said.0 as usize / BLOCK + 1] += 1);
+        (0..blocks).for_each(|block| next[block + 1] += next[block]);
+        sorted.resize(self.log.len(), (0, 0));
+        for said in &self.log {
+            let at = &mut next[said.0 as usize / BLOCK];
+            sorted[*at as usize] = *said;
+            *at += 1;
+        }
+        self.log.clear();
+        for &(segment, said) in sorted.iter() {
+            self.add(segment as usize, said as usize % BINS, (said as i32 >> 6) as u32);
+        }
+    }
+
+    /// Adds what waits of a segment.
+    pub(super) fn add_waiting(&self, segment: usize, into: &mut Spread) {
+        for said in self.log.iter().filter(|said| said.0 as usize == segment) {
+            let sum = &mut into[said.1 as usize % BINS];
+            *sum = sum.wrapping_add((said.1 as i32 >> 6) as u32);
+        }
+    }
+
+    /// Adds (or, wrapped round, takes away) centimetres of a class.
+    #[inline]
+    pub(super) fn add(&mut self, segment: usize, bin: usize, cm: u32) {
+        let low = self.low(segment, bin);
+        let sum = u32::from(*low).wrapping_add(cm);
+        *low = sum as u16;
+        if sum >> 16 != 0 {
+            self.carry(segment, bin, (sum >> 16) as u16);
+        }
+    }
+
+    #[inline]
+    fn low(&mut self, segment: usize, bin: usize) -> &mut u16 {
         if segment >= self.table.len() {
             self.table.resize(segment + 1, 0);
         }
         if self.table[segment] == 0 {
-            if self.spreads.len() == self.spreads.capacity() {
-                self.spreads.reserve_exact(self.spreads.len() / 4 + 16);
+            if self.low.len() == self.low.capacity() {
+                self.low.reserve_exact(self.low.len() / 4 + 16);
             }
-            self.spreads.push([0; BINS]);
-            self.table[segment] = self.spreads.len() as u32;
+            self.low.push([0; BINS]);
+            self.table[segment] = self.low.len() as u32;
         }
-        &mut self.spreads[self.table[segment] as usize - 1][bin]
+        &mut self.low[self.table[segment] as usize - 1][bin]
     }
 
-    /// What a segment has; `None` when it has nothing.
-    pub(super) fn spread(&self, segment: usize) -> Option<&Spread> {
-        self.table.get(segment).filter(|place| **place > 0).map(|&place| &self.spreads[place as usize - 1])
+    #[cold]
+    fn carry(&mut self, segment: usize, bin: usize, units: u16) {
+        let high = self.high.entry(segment as u32).or_insert_with(|| Box::new([0; BINS]));
+        high[bin] = high[bin].wrapping_add(units);
     }
 
-    /// Everything, in order of segment and class.
-    pub(super) fn each(&self, mut each: impl FnMut(Entry)) {
-        for segment in 0..self.table.len() {
-            for (bin, &cm) in self.spread(segment).into_iter().flatten().enumerate().filter(|of| *of.1 != 0) {
-                each((segment as u32, bin as u8, cm));
-            }
+    /// Adds what a segment has.
+    pub(super) fn add_to(&self, segment: usize, into: &mut Spread) {
+        let Some(&place) = self.table.get(segment).filter(|place| **place > 0) else { return };
+        let low = &self.low[place as usize - 1];
+        into.iter_mut().zip(low).for_each(|(sum, &low)| *sum = sum.wrapping_add(low.into()));
+        if let Some(high) = self.high.get(&(segment as u32)) {
+            into.iter_mut().zip(high.iter()).for_each(|(sum, &high)| *sum = sum.wrapping_add(u32::from(high) << 16));
         }
     }
 
-    /// The minute as bytes; its memory can be used for the next one.
-    pub(super) fn pack(&mut self) -> Packed {
-        let mut entries = Vec::with_capacity(self.spreads.len() * 2);
-        self.each(|entry| entries.push(entry));
-        self.table.clear();
-        self.spreads.clear();
-        Packed::new(&entries)
+    /// Every segment with its spread, in order; nothing may wait.
+    pub(super) fn each(&self, mut each: impl FnMut(u32, &Spread)) {
+        for segment in (0..self.table.len()).filter(|&segment| self.table[segment] > 0) {
+            let mut spread = [0; BINS];
+            self.add_to(segment, &mut spread);
+            each(segment as u32, &spread);
+        }
     }
 }
 
 impl Packed {
     /// Packs entries that are in order and of which none is 0.
     pub(super) fn new(entries: &[Entry]) -> Self {
-        let (mut bytes, mut segment) = (Vec::with_capacity(entries.len() * 4), 0);
+        let mut packer = Packer::default();
         for of_segment in entries.chunk_by(|a, b| a.0 == b.0) {
-            put(&mut bytes, of_segment[0].0 - segment);
-            segment = of_segment[0].0;
-            for (i, &(_, bin, cm)) in of_segment.iter().enumerate() {
-                bytes.push(if i + 1 == of_segment.len() { bin | LAST } else { bin });
-                put(&mut bytes, cm);
-            }
+            packer.put(of_segment[0].0, of_segment.iter().map(|&(_, bin, cm)| (bin, cm)));
         }
-        bytes.shrink_to_fit();
-        Self { bytes, late: Vec::new() }
+        packer.packed()
     }
 
     /// Adds (or, wrapped round, takes away) centimetres of a class.
@@ -125,6 +199,44 @@ impl Packed {
     }
 }
 
+/// Puts spreads into bytes.
+#[derive(Default)]
+pub(super) struct Packer {
+    bytes: Vec<u8>,
+    /// The segment put last.
+    segment: u32,
+}
+
+impl Packer {
+    /// Puts the next segment; they come in order.
+    #[inline]
+    pub(super) fn put_spread(&mut self, segment: u32, spread: &Spread) {
+        self.put(segment, spread.iter().enumerate().filter(|of| *of.1 != 0).map(|(bin, &cm)| (bin as u8, cm)));
+    }
+
+    #[inline]
+    fn put(&mut self, segment: u32, classes: impl Iterator<Item = (u8, u32)>) {
+        let begin = self.bytes.len();
+        put(&mut self.bytes, segment - self.segment);
+        let mut last = None;
+        for (bin, cm) in classes {
+            last = Some(self.bytes.len());
+            self.bytes.push(bin);
+            put(&mut self.bytes, cm);
+        }
+        match last {
+            Some(last) => (self.bytes[last], self.segment) = (self.bytes[last] | LAST, segment),
+            // Everything was taken back.
+            None => self.bytes.truncate(begin),
+        }
+    }
+
+    pub(super) fn packed(mut self) -> Packed {
+        self.bytes.shrink_to_fit();
+        Packed { bytes: self.bytes, late: Vec::new() }
+    }
+}
+
 /// Seven bits a byte, the lowest first (LEB128, DWARF 5, section 7.6).
 fn put(bytes: &mut Vec<u8>, mut number: u32) {
     while number >= 0x80 {
@@ -159,10 +271,12 @@ mod tests {
         fn packed_minutes_say_the_same(parts in prop::collection::vec((0_u32..300_000, 0_u8..64, any::<u32>()), 0..300), late in prop::collection::vec((0_u32..40, 0_u8..64, any::<u32>()), 0..40)) {
             let (mut filling, mut exact) = (Filling::default(), BTreeMap::new());
             for &(segment, bin, cm) in &parts {
-                let slot = filling.slot(segment as usize, usize::from(bin));
-                *slot = slot.wrapping_add(cm);
+                filling.say(segment as usize, usize::from(bin), cm, &mut Vec::new());
             }
-            let mut packed = filling.pack();
+            filling.settle(&mut Vec::new());
+            let mut packer = Packer::default();
+            filling.each(|segment, spread| packer.put_spread(segment, spread));
+            let mut packed = packer.packed();
             late.iter().for_each(|&entry| packed.add(entry));
             for (segment, bin, cm) in parts.into_iter().chain(late) {
                 let sum: &mut u32 = exact.entry((segment, bin)).or_default();

@@ -99,13 +99,12 @@ pub(super) fn classes(spread: &Spread) -> Classes {
     if total == 0 {
         return [NO_CLASS; SHARES.len()];
     }
-    let (mut found, mut next, mut so_far) = ([NO_CLASS; SHARES.len()], 0, 0);
-    for (bin, &cm) in spread.iter().enumerate().filter(|(_, cm)| **cm > 0) {
+    // The first class up to which there are so many, counted as those up to which there are fewer: no branches.
+    let wanted = SHARES.map(|share| (share * total as f64).ceil() as u64);
+    let (mut found, mut so_far) = ([0; SHARES.len()], 0);
+    for &cm in spread {
         so_far += u64::from(cm);
-        while SHARES.get(next).is_some_and(|share| share * total as f64 <= so_far as f64) {
-            found[next] = bin as u8;
-            next += 1;
-        }
+        found.iter_mut().zip(wanted).for_each(|(class, wanted)| *class += u8::from(so_far < wanted));
     }
     found
 }
