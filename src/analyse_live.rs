@@ -69,6 +69,9 @@ pub(crate) struct Args {
     cells: Option<PathBuf>,
     #[command(flatten)]
     areas: areas::Args,
+    /// Let the page hold the reins of a replay on this machine: what `arterial replay --control` was given
+    #[arg(long, env = "ARTERIAL_REPLAY_CONTROL", value_name = "ADDRESS")]
+    replay_control: Option<SocketAddr>,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -102,7 +105,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
     let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale };
-    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
+    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None, replay: args.replay_control };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -122,12 +125,13 @@ pub(crate) struct Service {
     pub(crate) config: FollowConfig,
     pub(crate) registry: Registry,
     pub(crate) also_ready: Option<Readiness>,
+    pub(crate) replay: Option<SocketAddr>,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, also_ready } = self;
+        let Self { city, network, config, registry, also_ready, replay } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
@@ -135,7 +139,7 @@ impl Service {
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
-        let api = Api { city, watch: follower.watch(), registry, also_ready, stop: stop.clone() };
+        let api = Api { city, watch: follower.watch(), registry, also_ready, replay, stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
-    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready };
+    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready, replay: None };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

@@ -44,6 +44,7 @@ mod match_paths;
 mod network;
 mod progress;
 mod replay;
+mod replay_control;
 mod signals;
 mod simulate;
 mod spool;

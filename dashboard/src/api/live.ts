@@ -11,7 +11,7 @@ const POLL_MS = 2_500;
 /** An open connection that stays silent this long is taken for dead. */
 const SILENCE_MS = 20_000;
 /** A page in the background gives its connection back after this long. */
-const HIDDEN_MS = 60_000;
+const HIDDEN_MS = 2_000;
 
 export type Link = 'connecting' | 'live' | 'disconnected' | 'paused';
 

@@ -7,6 +7,7 @@ const MPS_TO_KMH = 3.6;
 export class Format {
   readonly #locale: string;
   readonly #numbers = new Map<string, Intl.NumberFormat>();
+  readonly #dates = new Map<string, Intl.DateTimeFormat>();
 
   constructor(language: Language) {
     this.#locale = LOCALES[language];
@@ -43,6 +44,38 @@ export class Format {
     return this.number(vehHPerH, vehHPerH < 10 ? 2 : vehHPerH < 100 ? 1 : 0);
   }
 
+  /** Hours and minutes of the city's day, as this browser's clock has them. */
+  clock(ms: number): string {
+    return this.#date('clock', { hour: '2-digit', minute: '2-digit', hour12: false }).format(ms);
+  }
+
+  moment(ms: number): string {
+    return this.#date('moment', { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
+  }
+
+  /** A day of the calendar, whatever the clock of this browser. */
+  day(date: string): string {
+    return this.#date('day', { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(`${date}T00:00:00Z`));
+  }
+
+  /** 1 is Monday. */
+  weekday(day: number, width: 'short' | 'long' = 'short'): string {
+    // The 5th of January 1970 was a Monday.
+    return this.#date(`weekday ${width}`, { weekday: width, timeZone: 'UTC' }).format(Date.UTC(1970, 0, 4 + day));
+  }
+
+  /** A difference, always with its sign. */
+  signed(value: number, digits = 1): string {
+    const options = { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'exceptZero' } as const;
+    return this.#with(`±${digits}`, options).format(value);
+  }
+
+  /** Minutes and seconds of a drive. */
+  drive(seconds: number): string {
+    const whole = Math.round(seconds);
+    return `${this.number(Math.floor(whole / 60))}:${String(whole % 60).padStart(2, '0')}`;
+  }
+
   age(ms: number, digits = 1): string {
     const s = Math.max(0, ms) / 1000;
     if (s < 10) return this.#unit(s, 'second', digits);
@@ -61,6 +94,12 @@ export class Format {
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
     }).format(value);
+  }
+
+  #date(key: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+    let format = this.#dates.get(key);
+    if (!format) this.#dates.set(key, (format = new Intl.DateTimeFormat(this.#locale, options)));
+    return format;
   }
 
   #with(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
