@@ -164,7 +164,7 @@ class City {
 
   #setNetwork(network: NetworkReply): void {
     if (network.hash === this.roads?.network.hash) return;
-    const projection = projectionAt(network.center);
+    const projection = projectionAt(network.center as [number, number]);
     const geometry = buildGeometry(network, projection);
     const indexOf = new Map(network.segments.id.map((id, index) => [id, index]));
     this.picture = null;

@@ -6,9 +6,9 @@ import { type Choices, readChoices, writeChoices } from './url';
 
 /** What the present view can hand out as a file. */
 export interface Exports {
-  csv?: () => void | Promise<void>;
-  geojson?: () => void | Promise<void>;
-  png?: () => void | Promise<void>;
+  csv?: (() => void | Promise<void>) | undefined;
+  geojson?: (() => void | Promise<void>) | undefined;
+  png?: (() => void | Promise<void>) | undefined;
 }
 
 class Ui {
