@@ -72,9 +72,25 @@ pub(crate) struct Args {
     /// Let the page hold the reins of a replay on this machine: what `arterial replay --control` was given
     #[arg(long, env = "ARTERIAL_REPLAY_CONTROL", value_name = "ADDRESS")]
     replay_control: Option<SocketAddr>,
+    #[command(flatten)]
+    tick: TickArg,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
+}
+
+/// How often figures are published.
+#[derive(clap::Args)]
+pub(crate) struct TickArg {
+    /// Time between two publications of all figures, milliseconds
+    #[arg(long, env = "ARTERIAL_TICK_MS", value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(50..=60_000))]
+    tick_ms: u32,
+}
+
+impl TickArg {
+    pub(crate) fn tick(&self) -> Duration {
+        Duration::from_millis(u64::from(self.tick_ms))
+    }
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
@@ -104,8 +120,16 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
-    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale };
-    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None, replay: args.replay_control };
+    let config =
+        FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale, tick: args.tick.tick() };
+    let service = Service {
+        city: args.city,
+        network,
+        config,
+        registry: Registry::new(),
+        also_ready: None,
+        replay: args.replay_control,
+    };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;

@@ -15,7 +15,7 @@ use prometheus::Registry;
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
+use crate::analyse_live::{Service, TickArg, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
 use crate::{areas, listen, network, simulate};
 
@@ -34,6 +34,8 @@ pub(crate) struct Args {
     data: PathBuf,
     #[command(flatten)]
     areas: areas::Args,
+    #[command(flatten)]
+    tick: TickArg,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -59,6 +61,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         fates: Some(fates_of(&writer)),
         study: args.areas.study(&network, 0)?,
         scale: args.areas.scale(),
+        tick: args.tick.tick(),
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, PublishArgs};
 use crate::input::InputArgs;
-use crate::replay_control::{self, Reins};
 use crate::progress;
+use crate::replay_control::{self, Reins};
 
 /// Publish recordings over MQTT, with their own timing
 #[derive(clap::Args)]

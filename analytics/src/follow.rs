@@ -28,7 +28,7 @@ use crate::study::StudyConfig;
 pub use keep::{CheckpointConfig, CheckpointHealth};
 use keep::{Keeper, Start};
 
-/// Time between two ticks of the wall clock.
+/// Time between two ticks of the wall clock, unless told otherwise.
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// No window is published any more when no position arrived for so long: the last figures are not those of now.
@@ -113,6 +113,8 @@ pub struct FollowConfig {
     pub study: StudyConfig,
     /// By which borders levels are told.
     pub scale: Scale,
+    /// Time between two ticks of the wall clock; decides how soon a figure is seen, and none of the figures.
+    pub tick: Duration,
 }
 
 impl Follower {
@@ -130,7 +132,7 @@ impl Follower {
         let Start { reader, engine, keeper } = keep::start(&config.spool, &engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
         let (fates, scale, health) = (config.fates, config.scale, Health::default());
-        let tail = Tail { reader, engine, keeper, query, fates, scale, publish, health };
+        let tail = Tail { reader, engine, keeper, query, fates, scale, publish, health, tick: config.tick };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -165,6 +167,7 @@ struct Tail {
     scale: Scale,
     publish: watch::Sender<Arc<Published>>,
     health: Health,
+    tick: Duration,
 }
 
 impl Tail {
@@ -194,7 +197,7 @@ impl Tail {
                 }
             }
             self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader));
-            if ticked.elapsed() >= TICK {
+            if ticked.elapsed() >= self.tick {
                 ticked = now();
                 self.tick(fed, None);
             }

@@ -214,10 +214,7 @@ async fn explain_route(State(server): State<Server>, Query(query): Query<Explain
 }
 
 async fn unknown_api(request: Request) -> Response {
-    let message = format!(
-        "{} is no path of this API; /api/v1/openapi.json lists them all",
-        request.uri().path()
-    );
+    let message = format!("{} is no path of this API; /api/v1/openapi.json lists them all", request.uri().path());
     fault(StatusCode::NOT_FOUND, "not_found", &message)
 }
 

@@ -23,6 +23,8 @@ export const test = base.extend<{ watch: Watch }>({
       page.on('websocket', (socket) => note(socket.url()));
       page.on('pageerror', (error) => watch.complaints.push(error.message));
       page.on('console', (message) => {
+        // A browser logs every 404; that there is no history is an answer like another.
+        if (message.location().url.includes('/api/v1/history')) return;
         if (message.type() === 'error' || message.type() === 'warning') watch.complaints.push(message.text());
       });
       await use(watch);
@@ -41,6 +43,11 @@ export async function framesDrawn(page: Page, atLeast: number): Promise<void> {
 
 export async function colouredSegments(page: Page, atLeast: number): Promise<void> {
   await page.waitForFunction((n) => (window.__arterial?.coloured ?? 0) >= n, atLeast, { timeout: 60_000 });
+}
+
+/** No panel waits for its first answer any more. */
+export async function settled(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.querySelector('main section, main article') && !document.querySelector('main .skeleton'), null, { timeout: 60_000 });
 }
 
 /** Hash of the map as it stands on screen. */

@@ -16,8 +16,8 @@ use events::topic::is_name;
 use events::{Event, Kind, Reason, Reject, TimeMs, Topic};
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Control, ControlError, Plan};
 use control::Rein;
+pub use control::{Control, ControlError, Plan};
 
 use crate::pace::Speed;
 use crate::publish::{PublishError, Publisher};

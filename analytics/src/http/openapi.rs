@@ -23,10 +23,30 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, RefOr, Required, Response
         license(name = "MIT OR Apache-2.0")
     ),
     components(schemas(
-        schema::Fault, schema::Network, schema::Snapshot, schema::LiveFrame, schema::Explanation, schema::Areas,
-        schema::Bottlenecks, schema::Incidents, schema::Signals, schema::Buses, schema::Detectors, schema::Quality,
-        schema::Recent, schema::SpaceTime, schema::Series, schema::Replay, history::Days, history::TypicalDay,
-        history::Comparison, history::Ranking, history::Reliabilities, history::Recurring, history::QualityDays,
+        schema::Fault,
+        schema::Network,
+        schema::Snapshot,
+        schema::LiveFrame,
+        schema::Explanation,
+        schema::Areas,
+        schema::Bottlenecks,
+        schema::Incidents,
+        schema::Signals,
+        schema::Buses,
+        schema::Detectors,
+        schema::Quality,
+        schema::Recent,
+        schema::SpaceTime,
+        schema::Series,
+        schema::Attached,
+        schema::Replay,
+        history::Days,
+        history::TypicalDay,
+        history::Comparison,
+        history::Ranking,
+        history::Reliabilities,
+        history::Recurring,
+        history::QualityDays,
     ))
 )]
 struct Shapes;
@@ -57,9 +77,8 @@ const fn post(path: &'static str, parameters: &'static [&'static str], about: &'
 
 const PLACE: [&str; 4] = ["corridor", "segment", "zone", "city"];
 const PLACE_RANGE: [&str; 7] = [PLACE[0], PLACE[1], PLACE[2], PLACE[3], "from!", "to!", "format"];
-const PERIODS: [&str; 10] = [
-    PLACE[0], PLACE[1], PLACE[2], PLACE[3], "before!", "after!", "weekdays", "hours", "without", "control",
-];
+const PERIODS: [&str; 10] =
+    [PLACE[0], PLACE[1], PLACE[2], PLACE[3], "before!", "after!", "weekdays", "hours", "without", "control"];
 const RANKED: [&str; 7] = ["kind!", "before!", "after!", "weekdays", "hours", "without", "top"];
 
 const PATHS: &[Entry] = &[
@@ -81,7 +100,7 @@ const PATHS: &[Entry] = &[
     get("/recent/codes", "", &["end!"], "The binary half of one of them"),
     get("/recent/spacetime", "SpaceTime", &["corridor!"], "A corridor over time, a byte a segment and frame"),
     get("/recent/series", "Series", &["kind", "name"], "Figures of an area over time"),
-    get("/replay", "Replay", &[], "Where the attached replay stands"),
+    get("/replay", "Attached", &[], "Where the attached replay stands"),
     post("/replay/pause", &[], "Stop before the next record"),
     post("/replay/resume", &[], "Go on"),
     post("/replay/speed", &["factor!"], "A factor of the recording's own time, or `max`"),
@@ -97,8 +116,7 @@ const PATHS: &[Entry] = &[
 ];
 
 /// Fields that only some answers have: those of corridors.
-const SOMETIMES: [&str; 4] =
-    ["travel_time_s", "travel_time_stderr_s", "free_travel_time_s", "imputed_length_share"];
+const SOMETIMES: [&str; 4] = ["travel_time_s", "travel_time_stderr_s", "free_travel_time_s", "imputed_length_share"];
 
 /// The document, as it is served and as `dashboard/openapi.json` holds it.
 pub fn document() -> String {
@@ -171,7 +189,11 @@ mod tests {
     fn every_answer_has_a_shape() {
         let document: serde_json::Value = serde_json::from_str(&document()).unwrap();
         for entry in PATHS {
-            assert!(entry.answer.is_empty() || document["components"]["schemas"][entry.answer].is_object(), "{}", entry.path);
+            assert!(
+                entry.answer.is_empty() || document["components"]["schemas"][entry.answer].is_object(),
+                "{}",
+                entry.path
+            );
         }
         assert_eq!(document["paths"].as_object().unwrap().len(), PATHS.len());
     }

@@ -2,7 +2,8 @@
 //!
 //! Upstream: the dashboard. Downstream: the control endpoint that `--replay-control` names, by a plain request of
 //! HTTP/1.0: the answer is a small JSON object, and the connection ends behind it. Wishes need the header
-//! `x-arterial`, which no page of another origin can send without asking first.
+//! `x-arterial`, which no page of another origin can send without asking first. Where none is attached, the state says
+//! so with 200, since a page asks every second; a wish is refused.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,7 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const ANSWER_MAX: u64 = 64 * 1024;
 
 pub(super) async fn state(State(server): State<Server>) -> Response {
-    hand_on(&server, "GET", "/").await
+    match hand_on(&server, "GET", "/").await {
+        Ok((StatusCode::OK, body)) => {
+            let mut whole = b"{\"why\":null,\"replay\":".to_vec();
+            whole.extend_from_slice(&body);
+            whole.push(b'}');
+            json_bytes(Bytes::from(whole))
+        }
+        Ok((status, body)) => answered(status, body),
+        Err(why) => json_bytes(Bytes::from(json!({ "replay": null, "why": why }).to_string())),
+    }
 }
 
 pub(super) async fn wish(
@@ -40,26 +51,29 @@ pub(super) async fn wish(
     if !is_plain(&wish) || !is_plain(&query) {
         return fault(StatusCode::BAD_REQUEST, "bad_request", "a wish is a word, and its parameters are numbers");
     }
-    hand_on(&server, "POST", &format!("/{wish}?{query}")).await
+    match hand_on(&server, "POST", &format!("/{wish}?{query}")).await {
+        Ok((status, body)) => answered(status, body),
+        Err(why) => fault(StatusCode::NOT_FOUND, "no_replay", &why),
+    }
 }
 
-async fn hand_on(server: &Server, method: &str, target: &str) -> Response {
+fn answered(status: StatusCode, body: Bytes) -> Response {
+    let mut response = json_bytes(body);
+    *response.status_mut() = status;
+    response
+}
+
+/// The other side's answer, or why there is none.
+async fn hand_on(server: &Server, method: &str, target: &str) -> Result<(StatusCode, Bytes), String> {
     let Some(address) = server.api.replay else {
-        let message = "no replay is attached: start one with `arterial replay FILE --control 127.0.0.1:8081`, and this \
-                       server with `--replay-control 127.0.0.1:8081`";
-        return fault(StatusCode::NOT_FOUND, "no_replay", message);
+        return Err("start one with `arterial replay FILE --control 127.0.0.1:8081`, and this server with \
+                    `--replay-control 127.0.0.1:8081`"
+            .to_owned());
     };
-    match tokio::time::timeout(PATIENCE, ask(address, method, target)).await {
-        Ok(Ok((status, body))) => {
-            let mut response = json_bytes(body);
-            *response.status_mut() = status;
-            response
-        }
-        Ok(Err(_)) | Err(_) => {
-            let message = format!("no replay answers at {address}: it ended, or was not started with --control {address}");
-            fault(StatusCode::NOT_FOUND, "no_replay", &message)
-        }
-    }
+    let asked = tokio::time::timeout(PATIENCE, ask(address, method, target)).await;
+    asked.ok().and_then(Result::ok).ok_or_else(|| {
+        format!("nothing answers at {address}: the replay ended, or was not started with --control {address}")
+    })
 }
 
 async fn ask(address: SocketAddr, method: &str, target: &str) -> std::io::Result<(StatusCode, Bytes)> {

@@ -27,6 +27,7 @@ export type Quality = Shapes['Quality'];
 export type Recent = Shapes['Recent'];
 export type SpaceTime = Shapes['SpaceTime'];
 export type Series = Shapes['Series'];
+export type Attached = Shapes['Attached'];
 export type Replay = Shapes['Replay'];
 export type Days = Shapes['Days'];
 export type TypicalDay = Shapes['TypicalDay'];

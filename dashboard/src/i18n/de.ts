@@ -428,4 +428,5 @@ export const de: Catalogue = {
   'methods.arrivals': 'Aus vorgelagerten Detektoren, über die Umläufe der letzten Viertelstunde.',
   'methods.split': 'Die Haltlinie ist über 79 % des Grüns und der ersten fünf Sekunden Rot belegt: Nicht alle kamen durch.',
   'methods.replay': 'Eine Prüfsumme der Klassen aller Abschnitte: Zwei Läufe mit derselben färbten die Karte gleich.',
+  'corridor.vehicles': 'n ≥ {n} Fahrzeuge',
 };

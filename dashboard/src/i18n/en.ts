@@ -184,7 +184,7 @@ export const en = {
   'bottlenecks.delay': 'Delay, veh·h',
   'bottlenecks.intervals': '{n} of {of} intervals',
   'queues.title': 'Queues in the last minute',
-  'queues.note': 'Vehicles slower than 5 km/h or standing, by segment',
+  'queues.note': 'Vehicles that stand or nearly stand, by segment',
   'queues.empty': 'No queue of at least three vehicles.',
   'queues.vehicles': 'Vehicles',
   'queues.storage': 'Filled',
@@ -363,7 +363,7 @@ export const en = {
   'report.kicker': 'Traffic report',
   'report.window': 'averaged over {window}',
   'report.lead': 'Drives take {percent} longer than on free roads (travel time index {tti}); {delay} vehicle hours are lost every hour.',
-  'report.lead.worst': 'Most of it on {corridor}.',
+  'report.lead.worst': 'The most on {corridor}.',
   'report.corridors': 'Corridors with most delay',
   'report.corridors.empty': 'No corridor has enough vehicles yet.',
   'report.basis': 'Basis: {n} vehicles, {events} observations, {observed} of the network observed.',
@@ -426,4 +426,5 @@ export const en = {
   'methods.arrivals': 'From advance detectors, over the cycles of the last quarter of an hour.',
   'methods.split': 'The stop line is occupied for more than 79 % of green and of the first five seconds of red: not everybody got through.',
   'methods.replay': 'A digest of the classes of all segments: two runs that show the same one coloured the map the same.',
+  'corridor.vehicles': 'n ≥ {n} vehicles',
 } as const;

@@ -9,7 +9,11 @@ export class Format {
   readonly #numbers = new Map<string, Intl.NumberFormat>();
   readonly #dates = new Map<string, Intl.DateTimeFormat>();
 
-  constructor(language: Language) {
+  /** Times are of the city's zone, or of this browser's while that is not known. */
+  constructor(
+    language: Language,
+    readonly zone: string | undefined = undefined,
+  ) {
     this.#locale = LOCALES[language];
   }
 
@@ -44,13 +48,20 @@ export class Format {
     return this.number(vehHPerH, vehHPerH < 10 ? 2 : vehHPerH < 100 ? 1 : 0);
   }
 
-  /** Hours and minutes of the city's day, as this browser's clock has them. */
+  /** Hours and minutes of the city's day, in the zone of the city. */
   clock(ms: number): string {
-    return this.#date('clock', { hour: '2-digit', minute: '2-digit', hour12: false }).format(ms);
+    return this.#date('clock', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(ms);
+  }
+
+  /** Hours, minutes and seconds of the city's day. */
+  hms(ms: number): [number, number, number] {
+    const parts = this.#date('hms', { hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23', numberingSystem: 'latn' }).formatToParts(ms);
+    const of = (type: string): number => Number(parts.find((part) => part.type === type)?.value ?? 0);
+    return [of('hour'), of('minute'), of('second')];
   }
 
   moment(ms: number): string {
-    return this.#date('moment', { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
+    return this.#date('moment', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }).format(ms);
   }
 
   /** A day of the calendar, whatever the clock of this browser. */
@@ -98,7 +109,10 @@ export class Format {
 
   #date(key: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
     let format = this.#dates.get(key);
-    if (!format) this.#dates.set(key, (format = new Intl.DateTimeFormat(this.#locale, options)));
+    if (!format) {
+      const zone = this.zone === undefined ? {} : { timeZone: this.zone };
+      this.#dates.set(key, (format = new Intl.DateTimeFormat(this.#locale, { ...zone, ...options })));
+    }
     return format;
   }
 

@@ -428,4 +428,5 @@ export const zh: Catalogue = {
   'methods.arrivals': '来自上游检测器，统计最近一刻钟的周期。',
   'methods.split': '停车线在绿灯及红灯前五秒内占有率均超过 79 %：未能全部通过。',
   'methods.replay': '所有路段等级的摘要：摘要相同则两次运行的地图着色相同。',
+  'corridor.vehicles': 'n ≥ {n} 辆车',
 };

@@ -39,7 +39,8 @@ class City {
   reachable = $state(true);
   picture: Picture | null = $state.raw(null);
   details: Details | null = $state.raw(null);
-  /** When figures last moved on, by this page's clock. */
+  /** When the picture arrived, and when something new was last observed, both by this page's clock. */
+  arrivedMs = $state(performance.now());
   movedMs = $state(performance.now());
   nowMs = $state(performance.now());
   /** End of the recorded frame that is shown instead of the newest one. */
@@ -129,7 +130,7 @@ class City {
   sinceEventMs(eventMs: number | null): number | null {
     const head = this.picture?.head;
     if (!head || eventMs === null) return null;
-    return Math.max(0, head.published_ms - eventMs) + this.ageMs;
+    return Math.max(0, head.published_ms - eventMs) + Math.max(0, this.nowMs - this.arrivedMs);
   }
 
   refreshDetails = async (): Promise<void> => {
@@ -196,7 +197,10 @@ class City {
     const before = this.picture?.head;
     const now = performance.now();
     this.nowMs = now;
-    if (before?.published_ms !== picture.head.published_ms || before.window_s !== picture.head.window_s) this.movedMs = now;
+    this.arrivedMs = now;
+    // Ticks go on when vehicles fall silent: what counts is whether anything new was seen.
+    const isNew = before?.city.newest_observation_ms !== picture.head.city.newest_observation_ms;
+    if (isNew || before?.window_s !== picture.head.window_s || picture.head.city.newest_observation_ms === null) this.movedMs = now;
     this.picture = picture;
   }
 

@@ -24,7 +24,9 @@ class Ui {
   readonly dark: boolean = $derived(
     this.choices.theme === 'auto' ? this.#systemDark : this.choices.theme === 'dark',
   );
-  readonly format: Format = $derived(new Format(this.lang));
+  /** The zone of the city, once history has told it. */
+  zone: string | undefined = $state(undefined);
+  readonly format: Format = $derived(new Format(this.lang, this.zone));
 
   constructor() {
     const query = matchMedia('(prefers-color-scheme: dark)');

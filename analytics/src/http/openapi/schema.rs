@@ -465,6 +465,13 @@ pub(super) struct Series {
     observed_length_share: Vec<Option<f64>>,
 }
 
+/// What is attached, or why nothing is.
+#[derive(ToSchema)]
+pub(super) struct Attached {
+    replay: Option<Replay>,
+    why: Option<String>,
+}
+
 #[derive(ToSchema)]
 pub(super) struct Replay {
     file: String,
