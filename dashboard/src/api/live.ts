@@ -41,6 +41,9 @@ export class LiveClient {
   #silence: Timer;
   #hidden: Timer;
 
+  /** For good: an answer that comes after that wakes nobody. */
+  #closed = false;
+
   constructor(
     private window: WindowS,
     private readonly listener: Listener,
@@ -80,6 +83,7 @@ export class LiveClient {
   }
 
   close(): void {
+    this.#closed = true;
     document.removeEventListener('visibilitychange', this.#visibility);
     clearTimeout(this.#hidden);
     this.#drop();
@@ -123,7 +127,7 @@ export class LiveClient {
     } catch {
       this.listener.unreachable();
     }
-    if (this.#attempt > 0 && !this.#paused && !document.hidden) this.#poll = setTimeout(this.#pollOnce, POLL_MS);
+    if (!this.#closed && this.#attempt > 0 && !this.#paused && !document.hidden) this.#poll = setTimeout(this.#pollOnce, POLL_MS);
   };
 
   #watchSilence(): void {

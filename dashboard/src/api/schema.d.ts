@@ -1079,7 +1079,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["Replay"];
+                        "application/json": components["schemas"]["Attached"];
                     };
                 };
                 /** @description What was wrong */
@@ -1546,6 +1546,11 @@ export interface components {
             coverage_min: number;
             probe_share: components["schemas"]["ProbeShare"] | null;
             areas: components["schemas"]["AreaRow"][];
+        };
+        /** @description What is attached, or why nothing is. */
+        Attached: {
+            replay: components["schemas"]["Replay"] | null;
+            why: string | null;
         };
         Bottleneck: {
             head: string;
