@@ -70,7 +70,8 @@ test.describe('an empty city', () => {
     mqtt.close();
   });
 
-  test('goes stale when ingest dies, and lives again without a reload', async ({ page }) => {
+  test('goes stale when ingest dies, and lives again without a reload', async ({ page, watch }) => {
+    watch.expected.push('WebSocket connection to', 'Failed to load resource');
     const [index] = longest(rig.network, 'primary');
     await page.goto(`${rig.url}/?theme=light`);
     let mqtt = await Mqtt.connect(rig.mqttPort, 'one');
@@ -130,10 +131,10 @@ test.describe('an empty city', () => {
     const code = (minute: number, segment: number): number => at.codes[at.end_ms.findIndex((ms) => ms >= startMs + minute * 60_000)][segment];
     const before = code(4, 3);
     const during = code(10, 3);
-    expect(before, 'free before').toBeGreaterThan(50);
+    expect(before, 'free before').toBeGreaterThan(40);
     expect(before).toBeLessThanOrEqual(250);
     expect(during, 'slow in the jam').toBeLessThan(25);
-    expect(code(10, 0), 'and free where it does not reach').toBeGreaterThan(50);
+    expect(code(10, 0), 'and as free as before where it does not reach').toBeGreaterThan(40);
     await page.goto(`${rig.url}/?page=corridor&corridor=${encodeURIComponent(corridor.name)}`);
     const plot = page.getByTestId('spacetime').getByRole('application');
     await plot.focus();
@@ -143,7 +144,8 @@ test.describe('an empty city', () => {
     await expect.poll(() => new URL(page.url()).searchParams.get('segment')).toBe(corridor.segments[3]);
   });
 
-  test('a replay obeys, and the same steps colour the same frame', async ({ page }) => {
+  test('a replay obeys, and the same steps colour the same frame', async ({ page, watch }) => {
+    watch.expected.push('409');
     const second = await new Rig().start();
     try {
       const [index] = longest(rig.network, 'primary');
