@@ -82,6 +82,11 @@ pub(crate) struct Args {
     pages: PagesArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    /// Let the page hold the reins of a replay on this machine: what `arterial replay --control` was given
+    #[arg(long, env = "ARTERIAL_REPLAY_CONTROL", value_name = "ADDRESS")]
+    replay_control: Option<SocketAddr>,
+    #[command(flatten)]
+    tick: TickArg,
     /// Listen on addresses that other machines can reach, without certificates and tokens
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -90,6 +95,20 @@ pub(crate) struct Args {
 impl Arterial {
     fn analytics(&self) -> Option<&Args> {
         if let Some(Command::Analytics(args)) = &self.command { Some(args) } else { None }
+    }
+}
+
+/// How often figures are published.
+#[derive(clap::Args)]
+pub(crate) struct TickArg {
+    /// Time between two publications of all figures, milliseconds
+    #[arg(long, env = "ARTERIAL_TICK_MS", value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(50..=60_000))]
+    tick_ms: u32,
+}
+
+impl TickArg {
+    pub(crate) fn tick(&self) -> Duration {
+        Duration::from_millis(u64::from(self.tick_ms))
     }
 }
 
@@ -126,11 +145,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
     let archive = args.archive.config(&args.data, &args.city)?;
-    let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale, archive };
+    let (checkpoint, tick) = (Some(checkpoint), args.tick.tick());
+    let config = FollowConfig { spool, engine, checkpoint, fates: None, study, scale, archive, tick };
     let registry = Registry::new();
     exported::built(&registry, "analytics")?;
-    let policy = args.export.policy();
-    let service = Service { city: args.city, network, config, registry, policy, also_ready: None };
+    let (policy, replay) = (args.export.policy(), args.replay_control);
+    let service = Service { city: args.city, network, config, registry, policy, also_ready: None, replay };
     let engine = service.serve(pages, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -152,12 +172,13 @@ pub(crate) struct Service {
     /// Which segments are exported to Prometheus.
     pub(crate) policy: Policy,
     pub(crate) also_ready: Option<Readiness>,
+    pub(crate) replay: Option<SocketAddr>,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, pages: Pages, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, policy, also_ready } = self;
+        let Self { city, network, config, registry, policy, also_ready, replay } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
@@ -169,7 +190,8 @@ impl Service {
         archive.iter().try_for_each(|status| metrics::register(&registry, status.clone()))?;
         let also_ready = all_ready(also_ready, archive);
         let segments = Arc::new(SegmentPages::new(Arc::clone(&network), policy));
-        let api = Api { city, watch: follower.watch(), registry: registry.clone(), segments, also_ready, stop: stop.clone() };
+        let (watch, stopped) = (follower.watch(), stop.clone());
+        let api = Api { city, watch, registry: registry.clone(), segments, also_ready, replay, stop: stopped };
         let address = pages.listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

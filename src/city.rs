@@ -15,7 +15,7 @@ use prometheus::Registry;
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
+use crate::analyse_live::{Service, TickArg, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
 use crate::logging::{self, LogArgs};
 use crate::pages::PagesArgs;
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     pages: PagesArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    tick: TickArg,
     /// Listen on addresses that other machines can reach, without certificates and passwords
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -76,11 +78,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         study: args.areas.study(&network, 0)?,
         scale: args.areas.scale(),
         archive: args.archive.config(&args.data, CITY)?,
+        tick: args.tick.tick(),
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
     let policy = args.export.policy();
-    let service = Service { city: CITY.to_owned(), network, config, registry, policy, also_ready };
+    let service = Service { city: CITY.to_owned(), network, config, registry, policy, also_ready, replay: None };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

@@ -56,6 +56,7 @@ mod pages;
 mod progress;
 mod reload;
 mod replay;
+mod replay_control;
 mod signals;
 mod simulate;
 mod spool;

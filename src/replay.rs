@@ -1,12 +1,14 @@
 //! `arterial replay`: recordings over MQTT, with their own timing.
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use events::TimeMs;
 use sim::publish::PublishCounters;
-use sim::replay::{ReplayConfig, ReplayProgress, ReplayReport, replay};
+use sim::replay::{Control, ReplayConfig, ReplayProgress, ReplayReport, replay_under};
 use sim::{PublishReport, Speed};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +16,7 @@ use crate::broker::{self, PublishArgs};
 use crate::input::InputArgs;
 use crate::logging::LogArgs;
 use crate::progress;
+use crate::replay_control::{self, Reins};
 
 /// Publish recordings over MQTT, with their own timing
 #[derive(clap::Args)]
@@ -33,6 +36,12 @@ pub(crate) struct Args {
     /// Leave out what is at this time or after it
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<TimeMs>,
+    /// Take pause, step, seek and speed over HTTP at this address of this machine, such as 127.0.0.1:8081
+    #[arg(long, env = "ARTERIAL_REPLAY_CONTROL", value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+    /// Begin paused: nothing is published before somebody says so over --control
+    #[arg(long, requires = "control")]
+    paused: bool,
 }
 
 fn parse_time(text: &str) -> Result<TimeMs, String> {
@@ -57,10 +66,21 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         ..ReplayConfig::new(&args.publish.city, &format)
     };
     let counters = publisher.counters();
+    let control = Arc::new(Control::new(args.speed, args.paused));
+    let listener = match args.control {
+        Some(address) => Some(replay_control::bind(address).await?),
+        None => None,
+    };
+    let shown = Arc::new(ReplayProgress::default());
+    let closed = CancellationToken::new();
+    let reins = listener.map(|listener| {
+        let file = files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let reins = Reins { control: Arc::clone(&control), progress: Arc::clone(&shown), file };
+        tokio::spawn(replay_control::serve(listener, reins, closed.clone()))
+    });
     let mut ended = false;
     for (name, records) in files {
-        let shown = ReplayProgress::default();
-        let work = replay(records, config.clone(), &mut publisher, &shown, stop.clone());
+        let work = replay_under(&control, records, config.clone(), &mut publisher, &shown, stop.clone());
         tokio::pin!(work);
         let report = loop {
             tokio::select! {
@@ -78,6 +98,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         }
     }
     let done = broker::finish(publisher, &stop).await?;
+    closed.cancel();
+    if let Some(reins) = reins {
+        reins.await??;
+    }
     bar.finish_and_clear();
     summary(&done)?;
     if ended {

@@ -126,7 +126,8 @@ fn follow(folder: &Path, threads: usize) {
     let areas = Arc::new(Areas::new(&network, None, None));
     let study = StudyConfig { areas, probe_share: None, utc_offset_s: 0 };
     let (spool, scale) = (folder.to_owned(), Scale::default());
-    let config = FollowConfig { spool, engine, checkpoint: None, fates: None, study, scale, archive: None };
+    let tick = analytics::follow::TICK;
+    let config = FollowConfig { spool, engine, checkpoint: None, fates: None, study, scale, archive: None, tick };
     let (begun, begun_s) = (Instant::now(), cpu_s());
     let stop = CancellationToken::new();
     let follower = Follower::start(config, network, stop.clone()).unwrap();

@@ -31,7 +31,7 @@ use crate::study::StudyConfig;
 pub use keep::{CheckpointConfig, CheckpointHealth};
 use keep::{Keeper, Start};
 
-/// Time between two ticks of the wall clock.
+/// Time between two ticks of the wall clock, unless told otherwise.
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// No window is published any more when no position arrived for so long: the last figures are not those of now.
@@ -123,6 +123,8 @@ pub struct FollowConfig {
     pub scale: Scale,
     /// Where history goes, and where it is told how that goes; `None` keeps none.
     pub archive: Option<(RecordConfig, Status)>,
+    /// Time between two ticks of the wall clock; decides how soon a figure is seen, and none of the figures.
+    pub tick: Duration,
 }
 
 impl Follower {
@@ -141,8 +143,9 @@ impl Follower {
         let Start { reader, engine, keeper } = keep::start(&config.spool, &engine, config.checkpoint, &network)?;
         let (publish, watch) = watch::channel(Arc::new(Published::default()));
         let (fates, scale, health, stopwatch) = (config.fates, config.scale, Health::default(), Stopwatch::default());
+        let tick = config.tick;
         let recorder = config.archive.map(|(archive, status)| Recorder::start(archive, Arc::clone(&network), status));
-        let tail = Tail { reader, engine, keeper, recorder, query, fates, scale, publish, health, stopwatch };
+        let tail = Tail { reader, engine, keeper, recorder, query, fates, scale, publish, health, stopwatch, tick };
         let thread = std::thread::Builder::new()
             .name("analytics".into())
             .spawn(move || tail.run(&stop))
@@ -179,6 +182,7 @@ struct Tail {
     publish: watch::Sender<Arc<Published>>,
     health: Health,
     stopwatch: Stopwatch,
+    tick: Duration,
 }
 
 impl Tail {
@@ -211,7 +215,7 @@ impl Tail {
                 recorder.turn(&mut self.engine, self.reader.position().0);
             }
             self.keeper.iter_mut().for_each(|keeper| keeper.keep(&self.engine, &self.reader));
-            if ticked.elapsed() >= TICK {
+            if ticked.elapsed() >= self.tick {
                 ticked = now();
                 self.tick(fed, None);
             }

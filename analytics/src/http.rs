@@ -13,6 +13,10 @@
 //! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
 //! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
 //! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
+//! | `/api/v1/recent/…` | the last two hours as they were published ([`recent`]) |
+//! | `/api/v1/quality` | what came in, what became of it, how far behind |
+//! | `/api/v1/replay` | where an attached replay stands; pause, step, seek, speed |
+//! | `/api/v1/openapi.json` | this table for machines |
 //! | `/metrics` | Prometheus: city, corridors, roadside, health |
 //! | `/metrics/segments?class=…&top=…&window=…` | Prometheus: the segments that are exported |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
@@ -22,7 +26,12 @@ mod areas;
 mod live;
 mod metrics;
 mod network;
+pub mod openapi;
+mod quality;
+mod recent;
+mod replay;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -30,7 +39,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use prometheus::Registry;
 use roads::Network;
@@ -59,6 +68,8 @@ pub struct Api {
     pub registry: Registry,
     pub segments: Arc<SegmentPages>,
     pub also_ready: Option<Readiness>,
+    /// The control endpoint of a replay on this machine.
+    pub replay: Option<SocketAddr>,
     /// Ends every live connection.
     pub stop: CancellationToken,
 }
@@ -69,15 +80,19 @@ struct Server {
     live: live::Live,
     network_json: Bytes,
     network: Arc<Network>,
+    recent: recent::Shared,
 }
 
-/// All routes. The network is encoded once, here.
+/// All routes. The network is encoded once, here; a task that keeps the last two hours begins, so a runtime is needed.
 ///
 /// # Errors
 /// If a name of what is counted here is taken in the registry: one registry serves one router.
 pub fn router(api: Api, network: &Arc<Network>) -> Result<Router, prometheus::Error> {
     let network_json = Bytes::from(network::encode(&api.city, network).to_string());
-    let server = Server { live: live::Live::new(&api.registry)?, api, network_json, network: Arc::clone(network) };
+    let recent = recent::Shared::default();
+    tokio::spawn(recent::keep(api.watch.clone(), Arc::clone(&recent), api.stop.clone()));
+    let live = live::Live::new(&api.registry)?;
+    let server = Server { live, api, network_json, network: Arc::clone(network), recent };
     let routes = Router::new()
         .route("/api/v1/network", get(network_route))
         .route("/api/v1/snapshot", get(snapshot))
@@ -91,6 +106,15 @@ pub fn router(api: Api, network: &Arc<Network>) -> Result<Router, prometheus::Er
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))
         .route("/api/v1/detectors", get(detectors))
+        .route("/api/v1/recent", get(recent::list))
+        .route("/api/v1/recent/frame", get(recent::frame))
+        .route("/api/v1/recent/codes", get(recent::codes))
+        .route("/api/v1/recent/spacetime", get(recent::spacetime))
+        .route("/api/v1/recent/series", get(recent::series))
+        .route("/api/v1/quality", get(quality::quality))
+        .route("/api/v1/replay", get(replay::state))
+        .route("/api/v1/replay/{wish}", post(replay::wish))
+        .route("/api/v1/openapi.json", get(openapi::route))
         .route("/api", any(unknown_api))
         .route("/api/", any(unknown_api))
         .route("/api/{*rest}", any(unknown_api))
@@ -203,10 +227,7 @@ async fn explain_route(State(server): State<Server>, Query(query): Query<Explain
 }
 
 async fn unknown_api(request: Request) -> Response {
-    let message = format!(
-        "{} is no path of this API; see /api/v1/network, /api/v1/snapshot, /api/v1/explain, /api/v1/signals, /api/v1/buses, /api/v1/detectors",
-        request.uri().path()
-    );
+    let message = format!("{} is no path of this API; /api/v1/openapi.json lists them all", request.uri().path());
     fault(StatusCode::NOT_FOUND, "not_found", &message)
 }
 

@@ -1,32 +1,37 @@
-// Pictures of the page for a human to judge: node dev/screenshots.mjs URL FOLDER
+// Pictures of every view in both themes: node dev/screenshots.mjs URL FOLDER [--only NAME] [--lang de] [--width 390]
 
 import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
 
-const [url = 'http://127.0.0.1:8090', folder = 'test-results/pictures'] = process.argv.slice(2);
-const SHOTS = [
-  { name: 'light', width: 1440, height: 900, query: 'theme=light' },
-  { name: 'dark-de', width: 1440, height: 900, query: 'theme=dark&lang=de', pick: true },
-  { name: 'phone-light-zh', width: 390, height: 844, query: 'theme=light&lang=zh' },
-  { name: 'phone-dark', width: 390, height: 844, query: 'theme=dark', pick: true, full: true },
-  { name: 'close', width: 1440, height: 900, query: 'theme=light&view=9.993,53.551,0.9' },
-];
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string' }, lang: { type: 'string', default: 'en' }, width: { type: 'string', default: '1440' }, theme: { type: 'string' } },
+});
+const [url = 'http://127.0.0.1:8080', folder = 'test-results/pictures'] = positionals;
+const width = Number(options.width);
+const VIEWS = ['live', 'bottlenecks', 'corridor', 'compare', 'quality', 'replay', 'signals', 'report'].filter((v) => !options.only || options.only.split(',').includes(v));
 
 mkdirSync(folder, { recursive: true });
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
 });
-for (const { name, width, height, query, pick, full } of SHOTS) {
-  const page = await browser.newPage({ viewport: { width, height } });
-  page.on('console', (message) => message.type() === 'error' && console.error(name, message.text()));
-  page.on('pageerror', (error) => console.error(name, error.message));
-  await page.goto(`${url}/?${query}`);
-  await page.waitForFunction(() => window.__arterial?.frames >= 2, null, { timeout: 20_000 }).catch(() => console.error(name, 'no frames'));
-  if (pick) await page.locator('#ranking tbody button').nth(2).click();
-  await page.waitForFunction((n) => window.__arterial?.frames > n, await page.evaluate(() => window.__arterial?.frames ?? 0), { timeout: 5_000 }).catch(() => {});
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: full ?? false });
-  console.log(name, JSON.stringify(await page.evaluate(() => window.__arterial)), page.url());
+for (const theme of options.theme ? [options.theme] : ['light', 'dark']) {
+  const page = await browser.newPage({ viewport: { width, height: width < 600 ? 844 : 900 }, locale: 'en-GB', timezoneId: 'Europe/Berlin' });
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && console.error(message.text()));
+  page.on('pageerror', (error) => console.error(error.message));
+  for (const view of VIEWS) {
+    const recent = await (await page.request.get(`${url}/api/v1/recent`)).json();
+    const at = recent.end_ms.at(-Math.min(4, recent.end_ms.length));
+    await page.goto(`${url}/?page=${view}&theme=${theme}&lang=${options.lang}${view === 'replay' && at ? `&at=${at}` : ''}`);
+    await page.waitForFunction(() => !document.querySelector('main .skeleton'), null, { timeout: 15_000 }).catch(() => console.error(view, 'still loading'));
+    if (['live', 'bottlenecks', 'report', 'replay'].includes(view)) await page.waitForFunction(() => window.__arterial?.coloured > 50, null, { timeout: 20_000 }).catch(() => console.error(view, 'no colours'));
+    if (view === 'live') await page.locator('#ranking tbody button').nth(2).click({ timeout: 5_000 }).catch(() => {});
+    await page.mouse.move(3, 3);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    await page.screenshot({ path: `${folder}/${view}-${theme}.png`, fullPage: width < 600 });
+  }
   await page.close();
 }
 await browser.close();

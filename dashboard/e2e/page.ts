@@ -7,22 +7,32 @@ import { createRequire } from 'node:module';
 import { test as base, expect, type Page } from '@playwright/test';
 
 export interface Watch {
+  /** Words of complaints that a test brings about on purpose. */
+  expected: string[];
   foreign: string[];
   complaints: string[];
 }
 
 export const test = base.extend<{ watch: Watch }>({
   watch: [
-    async ({ page, baseURL }, use) => {
-      const watch: Watch = { foreign: [], complaints: [] };
-      const host = new URL(baseURL ?? '').host;
+    async ({ page }, use) => {
+      const watch: Watch = { expected: [], foreign: [], complaints: [] };
+      /** The origin is where the page was last told to go. */
+      let host = '';
       const note = (url: string) => {
         if (/^(https?|wss?):/.test(url) && new URL(url).host !== host) watch.foreign.push(url);
       };
-      page.on('request', (request) => note(request.url()));
+      page.on('request', (request) => {
+        if (request.isNavigationRequest() && request.frame() === page.mainFrame()) host = new URL(request.url()).host;
+        else note(request.url());
+      });
       page.on('websocket', (socket) => note(socket.url()));
       page.on('pageerror', (error) => watch.complaints.push(error.message));
       page.on('console', (message) => {
+        // A browser logs every 404; that there is no history is an answer like another.
+        if (message.location().url.includes('/api/v1/history')) return;
+        // Tests that end a process mean its connections to fail.
+        if (watch.expected.some((words) => message.text().includes(words))) return;
         if (message.type() === 'error' || message.type() === 'warning') watch.complaints.push(message.text());
       });
       await use(watch);
@@ -41,6 +51,11 @@ export async function framesDrawn(page: Page, atLeast: number): Promise<void> {
 
 export async function colouredSegments(page: Page, atLeast: number): Promise<void> {
   await page.waitForFunction((n) => (window.__arterial?.coloured ?? 0) >= n, atLeast, { timeout: 60_000 });
+}
+
+/** No panel waits for its first answer any more. */
+export async function settled(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.querySelector('main section, main article') && !document.querySelector('main .skeleton'), null, { timeout: 60_000 });
 }
 
 /** Hash of the map as it stands on screen. */

@@ -3,6 +3,10 @@
 //! A recorded message keeps its topic and its bytes; an observation becomes native JSON. Both carry the
 //! recording's own receive clock, so that a replay of last year is judged as of last year. Upstream:
 //! [`events::foreign::read`]. Downstream: [`Publisher`].
+//!
+//! - [`control`]: pause, step, seek and speed of a running replay
+
+pub mod control;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -12,7 +16,10 @@ use events::topic::is_name;
 use events::{Event, Kind, Reason, Reject, TimeMs, Topic};
 use tokio_util::sync::CancellationToken;
 
-use crate::pace::{Pacer, Speed};
+use control::Rein;
+pub use control::{Control, ControlError, Plan};
+
+use crate::pace::Speed;
 use crate::publish::{PublishError, Publisher};
 
 /// Most records that are sorted in memory: about 1 GiB.
@@ -60,7 +67,9 @@ impl ReplayConfig {
 pub struct ReplayProgress {
     published: AtomicU64,
     unreadable: AtomicU64,
+    first_time_ms: AtomicI64,
     last_time_ms: AtomicI64,
+    end_time_ms: AtomicI64,
 }
 
 impl ReplayProgress {
@@ -72,6 +81,16 @@ impl ReplayProgress {
     /// Records that could not be read.
     pub fn unreadable(&self) -> u64 {
         self.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Time of the first record handed over; 0 before it.
+    pub fn first_time(&self) -> TimeMs {
+        TimeMs(self.first_time_ms.load(Ordering::Relaxed))
+    }
+
+    /// Time of the last record of the recording, where it was sorted and is therefore known; else 0.
+    pub fn end_time(&self) -> TimeMs {
+        TimeMs(self.end_time_ms.load(Ordering::Relaxed))
     }
 
     /// Time of the last record handed over; 0 before the first.
@@ -115,13 +134,29 @@ pub enum ReplayError {
     Publish(#[from] PublishError),
 }
 
-/// Publishes a recording. It ends when all is handed over, not yet acknowledged: see [`Publisher::finish`].
+/// Publishes a recording at the speed of its configuration; see [`replay_under`].
+///
+/// # Errors
+/// See [`ReplayError`].
+pub async fn replay(
+    records: impl Iterator<Item = Result<Record, ReadError>> + Send,
+    config: ReplayConfig,
+    publisher: &mut Publisher,
+    progress: &ReplayProgress,
+    cancel: CancellationToken,
+) -> Result<ReplayReport, ReplayError> {
+    let control = Control::new(config.speed, false);
+    replay_under(&control, records, config, publisher, progress, cancel).await
+}
+
+/// Publishes a recording under reins that somebody else holds too. It ends when all is handed over, not yet acknowledged: see [`Publisher::finish`].
 ///
 /// Timing is by receive time where there is one, else by event time; a step back in time means no wait.
 ///
 /// # Errors
 /// See [`ReplayError`]. A file that breaks off after something was read is reported, not an error.
-pub async fn replay(
+pub async fn replay_under(
+    control: &Control,
     records: impl Iterator<Item = Result<Record, ReadError>> + Send,
     config: ReplayConfig,
     publisher: &mut Publisher,
@@ -131,7 +166,7 @@ pub async fn replay(
     if !is_name(&config.city) {
         return Err(ReplayError::City(config.city));
     }
-    let mut run = Run { pacer: Pacer::new(config.speed), config, report: ReplayReport::default(), progress, now: None };
+    let mut run = Run { rein: Rein::new(control), config, report: ReplayReport::default(), progress, now: None };
     let done = if run.config.sort_by_time {
         run.sorted(records, publisher, &cancel).await?
     } else {
@@ -150,7 +185,7 @@ struct Run<'a> {
     config: ReplayConfig,
     report: ReplayReport,
     progress: &'a ReplayProgress,
-    pacer: Pacer,
+    rein: Rein<'a>,
     /// Time of the last record that had one: records without one belong there.
     now: Option<TimeMs>,
 }
@@ -202,6 +237,9 @@ impl Run<'_> {
         }
         // Stable: records of one time stay in file order.
         kept.sort_by_key(|(time, _)| *time);
+        if let Some((end, _)) = kept.last() {
+            self.progress.end_time_ms.store(end.0, Ordering::Relaxed);
+        }
         for (_, record) in kept {
             if !self.one(record, publisher, cancel).await? {
                 return Ok(false);
@@ -237,9 +275,10 @@ impl Run<'_> {
                 }
             },
         };
+        let last = self.report.last;
         let publish = async {
             if let Some(time) = time {
-                self.pacer.wait_for(time).await;
+                self.rein.wait_for(time, last).await;
             }
             publisher.publish(topic, payload, received).await
         };
@@ -252,6 +291,9 @@ impl Run<'_> {
         self.progress.published.fetch_add(1, Ordering::Relaxed);
         if let Some(time) = time {
             self.progress.last_time_ms.store(time.0, Ordering::Relaxed);
+            if self.report.first.is_none() {
+                self.progress.first_time_ms.store(time.0, Ordering::Relaxed);
+            }
             self.report.first.get_or_insert(time);
             self.report.last = Some(time);
         }

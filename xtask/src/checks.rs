@@ -166,6 +166,7 @@ fn compose(bench: &mut Bench) -> Result<Outcome, Failure> {
 fn build_page(bench: &mut Bench) -> Result<Outcome, Failure> {
     tools::require_node()?;
     page::install(&bench.root)?;
+    page::check_contract(&bench.root)?;
     page::check_types(&bench.root)?;
     page::test(&bench.root)?;
     page::build(&bench.root)?;
@@ -204,7 +205,9 @@ fn browser(bench: &mut Bench) -> Result<Outcome, Failure> {
     let root = bench.root.clone();
     let server = bench.server()?;
     let mut command = npm(&root);
-    let seen = run(command.args(["run", "e2e"]).env("ARTERIAL_URL", server.url()).env("CHROMIUM", chromium));
+    command.args(["run", "e2e"]).env("ARTERIAL_URL", server.url()).env("CHROMIUM", chromium);
+    // Some tests start processes of their own, to end them.
+    let seen = run(command.env("ARTERIAL_BIN", crate::arterial_path()?));
     if seen.is_err() {
         server.show_log();
     }

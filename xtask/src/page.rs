@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// What lies in `dashboard/` without going into the page.
-const NOT_SOURCES: [&str; 6] = ["node_modules", "dist", "dev", "e2e", "test-results", "playwright-report"];
+const NOT_SOURCES: [&str; 7] = ["node_modules", "dist", "dev", "e2e", "bench", "test-results", "playwright-report"];
 
 pub(crate) fn build_unless_fresh(root: &Path) -> Result<(), Failure> {
     let folder = root.join("dashboard");
@@ -32,6 +32,11 @@ pub(crate) fn install(root: &Path) -> Result<(), Failure> {
 
 pub(crate) fn build(root: &Path) -> Result<(), Failure> {
     run(npm(root).args(["run", "build"]))
+}
+
+/// The types of the API are those of its document.
+pub(crate) fn check_contract(root: &Path) -> Result<(), Failure> {
+    run(npm(root).args(["run", "types:check"]))
 }
 
 pub(crate) fn check_types(root: &Path) -> Result<(), Failure> {

@@ -1,75 +1,45 @@
-// The shapes the server writes under /api/v1. Every list that describes segments is columnar:
-// entry i of each column belongs to the same segment.
+// The shapes the server writes under /api/v1, by the names of its OpenAPI document (schema.d.ts is generated from it:
+// `npm run types`). Every list that describes segments is columnar: entry i of each column belongs to the same segment.
+
+import type { components } from './schema';
+
+type Shapes = components['schemas'];
 
 /** The live windows, seconds. */
 export const WINDOWS = [60, 300, 900, 3600] as const;
 export type WindowS = (typeof WINDOWS)[number];
 
-export interface NetworkReply {
-  city: string;
-  network: string;
-  hash: string;
-  bbox: [west: number, south: number, east: number, north: number];
-  center: [lon: number, lat: number];
-  segments: {
-    id: string[];
-    name: (string | null)[];
-    class: string[];
-    length_m: number[];
-    free_flow_mps: number[];
-    /** Points in 1e-6 degrees: the first absolute, each later one as a difference. */
-    line: number[][];
-  };
-}
-
-export interface SegmentColumns {
-  index: number[];
-  speed_mps: number[];
-  speed_ratio: number[];
-  vehicles: number[];
-  delay_veh_h_per_h: number[];
-  density_veh_per_km: number[];
-  flow_veh_per_h: number[];
-  level: string[];
-}
-
-export interface CityFigures {
-  speed_mps: number | null;
-  travel_time_index: number | null;
-  delay_veh_h_per_h: number | null;
-  vehicles: number;
-  events: number;
-  observed_length_share: number;
-  newest_observation_ms: number | null;
-  segments_published: number;
-  segments_suppressed: number;
-}
-
-export interface Fates {
-  received: number;
-  accepted: number;
-  duplicate: number;
-  rejected: number;
-}
+export type NetworkReply = Shapes['Network'];
+export type SegmentColumns = Shapes['SegmentColumns'];
+export type SnapshotReply = Shapes['Snapshot'];
+export type LiveHead = Shapes['LiveFrame'];
+export type Explanation = Shapes['Explanation'];
+export type Areas = Shapes['Areas'];
+export type AreaRow = Shapes['AreaRow'];
+export type Bottlenecks = Shapes['Bottlenecks'];
+export type Incidents = Shapes['Incidents'];
+export type Signals = Shapes['Signals'];
+export type Phase = Shapes['Phase'];
+export type Cycle = Shapes['Cycle'];
+export type Detectors = Shapes['Detectors'];
+export type Detector = Shapes['Detector'];
+export type Quality = Shapes['Quality'];
+export type Recent = Shapes['Recent'];
+export type SpaceTime = Shapes['SpaceTime'];
+export type Series = Shapes['Series'];
+export type Attached = Shapes['Attached'];
+export type Replay = Shapes['Replay'];
+export type Days = Shapes['Days'];
+export type TypicalDay = Shapes['TypicalDay'];
+export type Interval = Shapes['Interval'];
+export type Ranking = Shapes['Ranking'];
+export type Ranked = Shapes['Ranked'];
+export type Comparison = Shapes['Comparison'];
+export type Recurring = Shapes['Recurring'];
+export type QualityDays = Shapes['QualityDays'];
 
 /** What a snapshot and the text half of a live frame share. */
-export interface Head {
-  window_s: number;
-  window_end_ms: number;
-  published_ms: number;
-  /** Fewest vehicles a segment needs before its figures are published. */
-  k: number;
-  city: CityFigures;
-  fates: Fates | null;
-}
-
-export interface SnapshotReply extends Head {
-  segments: SegmentColumns;
-}
-
-export interface LiveHead extends Head {
-  worst: SegmentColumns;
-}
+export type Head = Omit<LiveHead, 'worst'>;
 
 /** One published segment, as a row. */
 export interface SegmentRow {

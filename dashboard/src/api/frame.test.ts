@@ -27,6 +27,13 @@ function columns(index: number[], ratio: number[]): SegmentColumns {
     density_veh_per_km: zeros,
     flow_veh_per_h: zeros,
     level: index.map(() => 'free'),
+    events: zeros,
+    p15_mps: zeros,
+    p50_mps: zeros,
+    p85_mps: zeros,
+    speed_stderr_mps: zeros,
+    free_flow_mps: zeros,
+    free_flow_basis: index.map(() => 'limit'),
   };
 }
 

@@ -100,14 +100,12 @@ it('starts again after a frame it cannot read', () => {
   expect(FakeSocket.newest.closed).toBe(true);
 });
 
-it('gives the connection back when hidden for long, and reopens at once', async () => {
+it('gives the connection back when hidden, though not at every glance away, and reopens at once', async () => {
   tick(FakeSocket.newest, [1]);
   page.hidden = true;
   page.listener();
-  for (let s = 0; s < 59; s++) {
-    await vi.advanceTimersByTimeAsync(1000);
-    tick(FakeSocket.newest, [1]);
-  }
+  await vi.advanceTimersByTimeAsync(1500);
+  tick(FakeSocket.newest, [1]);
   expect(FakeSocket.all[0].closed).toBe(false);
   await vi.advanceTimersByTimeAsync(1001);
   expect(FakeSocket.all[0].closed).toBe(true);

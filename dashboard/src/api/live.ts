@@ -11,7 +11,7 @@ const POLL_MS = 2_500;
 /** An open connection that stays silent this long is taken for dead. */
 const SILENCE_MS = 20_000;
 /** A page in the background gives its connection back after this long. */
-const HIDDEN_MS = 60_000;
+const HIDDEN_MS = 2_000;
 
 export type Link = 'connecting' | 'live' | 'disconnected' | 'paused';
 
@@ -40,6 +40,9 @@ export class LiveClient {
   #poll: Timer;
   #silence: Timer;
   #hidden: Timer;
+
+  /** For good: an answer that comes after that wakes nobody. */
+  #closed = false;
 
   constructor(
     private window: WindowS,
@@ -80,6 +83,7 @@ export class LiveClient {
   }
 
   close(): void {
+    this.#closed = true;
     document.removeEventListener('visibilitychange', this.#visibility);
     clearTimeout(this.#hidden);
     this.#drop();
@@ -123,7 +127,7 @@ export class LiveClient {
     } catch {
       this.listener.unreachable();
     }
-    if (this.#attempt > 0 && !this.#paused && !document.hidden) this.#poll = setTimeout(this.#pollOnce, POLL_MS);
+    if (!this.#closed && this.#attempt > 0 && !this.#paused && !document.hidden) this.#poll = setTimeout(this.#pollOnce, POLL_MS);
   };
 
   #watchSilence(): void {

@@ -21,6 +21,8 @@ export interface Scene {
   grey: boolean;
   selected: number | null;
   hovered: number | null;
+  /** Outlined together: the extent of a queue. */
+  highlit: number[];
 }
 
 /** Dashes and beds cost more than the lines themselves; a fuller view does without. */
@@ -36,6 +38,7 @@ export function drawScene(ctx: Context, scene: Scene): void {
   const inView = segmentsInView(scene);
   if (inView.length <= DETAILED_SEGMENTS_MAX) drawBeds(ctx, scene, inView);
   drawClasses(ctx, scene, inView);
+  for (const index of scene.highlit) drawMark(ctx, scene, index, 2);
   drawLabels(ctx, scene, inView);
   if (scene.hovered !== null) drawMark(ctx, scene, scene.hovered, 2);
   if (scene.selected !== null) drawMark(ctx, scene, scene.selected, 3.5);

@@ -13,6 +13,7 @@ function network(line: number[][]): NetworkReply {
     class: Array<string>(n).fill('primary'),
     length_m: Array<number>(n).fill(1),
     free_flow_mps: Array<number>(n).fill(10),
+    free_flow_basis: Array<string>(n).fill('limit'),
     line,
   };
   return { city: 'test', network: 'test', hash: '00', bbox: [9, 53, 11, 54], center: [10, 53.5], segments };

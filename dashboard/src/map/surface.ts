@@ -32,6 +32,7 @@ export class Surface {
   #pointers = new Map<number, { x: number; y: number }>();
   #travelled = 0;
   #ticket = 0;
+  #pictures = new Map<number, (blob: Blob) => void>();
   #picks = new Map<number, (index: number | null) => void>();
   #picking = false;
   #observer: ResizeObserver;
@@ -91,6 +92,15 @@ export class Surface {
     this.#easeTo(zoomAt(this.#camera, factor, this.#size.width / 2, this.#size.height / 2, this.#size));
   }
 
+  /** The map as it stands, as a file. */
+  png(): Promise<Blob> {
+    const ticket = ++this.#ticket;
+    return new Promise((resolve) => {
+      this.#pictures.set(ticket, resolve);
+      this.post({ kind: 'png', ticket });
+    });
+  }
+
   close(): void {
     this.#observer.disconnect();
     cancelAnimationFrame(this.#ease);
@@ -99,6 +109,10 @@ export class Surface {
 
   #receive(message: FromWorker): void {
     if (message.kind === 'drawn') this.events.drawn(message);
+    else if (message.kind === 'png') {
+      this.#pictures.get(message.ticket)?.(message.blob);
+      this.#pictures.delete(message.ticket);
+    }
     else if (message.kind === 'failed') this.events.failed(message.message);
     else {
       this.#picks.get(message.ticket)?.(message.index);

@@ -31,6 +31,7 @@ let scene: Omit<Scene, 'geometry'> & { geometry: Geometry | null } = {
   grey: false,
   selected: null,
   hovered: null,
+  highlit: [],
 };
 
 port.onmessage = ({ data }) => {
@@ -64,8 +65,13 @@ function receive(message: ToWorker): void {
       scene = { ...scene, ratios: message.ratios };
       break;
     case 'mark':
-      scene = { ...scene, selected: message.selected, hovered: message.hovered };
+      scene = { ...scene, selected: message.selected, hovered: message.hovered, highlit: message.highlit };
       break;
+    case 'png': {
+      const { ticket } = message;
+      void canvas?.convertToBlob({ type: 'image/png' }).then((blob) => port.postMessage({ kind: 'png', ticket, blob }));
+      return;
+    }
     case 'pick':
       port.postMessage({ kind: 'picked', ticket: message.ticket, index: pick(message.px, message.py, message.radiusPx) });
       return;

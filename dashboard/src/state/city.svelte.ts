@@ -1,8 +1,8 @@
 // The state of the city as the page knows it: network, newest figures, how they arrived and when.
 
 import { type Head, type NetworkReply, rowAt, type SegmentRow, slowest, type SnapshotReply, type WindowS } from '../api/contract';
-import { ratiosOfSnapshot } from '../api/frame';
-import { getNetwork, getSnapshot } from '../api/http';
+import { decodeFrame, ratiosOfSnapshot } from '../api/frame';
+import { getNetwork, getRecorded, getSnapshot } from '../api/http';
 import { type Link, LiveClient, type LiveFrame, WORST_ROWS } from '../api/live';
 import { buildGeometry, type Geometry, type Projection, projectionAt } from '../map/geometry';
 import { freshness } from './freshness';
@@ -39,9 +39,12 @@ class City {
   reachable = $state(true);
   picture: Picture | null = $state.raw(null);
   details: Details | null = $state.raw(null);
-  /** When figures last moved on, by this page's clock. */
+  /** When the picture arrived, and when something new was last observed, both by this page's clock. */
+  arrivedMs = $state(performance.now());
   movedMs = $state(performance.now());
   nowMs = $state(performance.now());
+  /** End of the recorded frame that is shown instead of the newest one. */
+  recordedMs: number | null = $state(null);
 
   readonly ageMs = $derived(Math.max(0, this.nowMs - this.movedMs));
   readonly freshness = $derived(freshness(this.ageMs));
@@ -54,7 +57,15 @@ class City {
 
   async start(window: WindowS): Promise<void> {
     this.#window = window;
-    setInterval(() => (this.nowMs = performance.now()), 500);
+    const tick = (): void => void (this.nowMs = performance.now());
+    let clock: ReturnType<typeof setInterval> | undefined;
+    // A hidden page does nothing at all.
+    const wake = (): void => {
+      clearInterval(clock);
+      clock = document.hidden ? undefined : setInterval(tick, 500);
+    };
+    document.addEventListener('visibilitychange', wake);
+    wake();
     await this.load();
   }
 
@@ -89,16 +100,42 @@ class City {
     this.#client?.setPaused(paused);
   }
 
+  /** Shows a frame of the last two hours; live frames wait until {@link leaveRecorded}. */
+  async showRecorded(endMs: number): Promise<void> {
+    this.recordedMs = endMs;
+    this.setPaused(true);
+    const [head, codes] = await getRecorded(endMs);
+    if (this.recordedMs !== endMs) return;
+    const { ratios } = decodeFrame(codes);
+    if (ratios.length !== this.roads?.geometry.count) return;
+    this.details = null;
+    this.#show({ head, worst: slowest(head.worst, WORST_ROWS), ratios, live: false });
+  }
+
+  leaveRecorded(): void {
+    if (this.recordedMs === null) return;
+    this.recordedMs = null;
+    this.details = null;
+    this.setPaused(false);
+  }
+
+  /** All published segments of the moment that the page shows from then on, so that a file and the page agree. */
+  async capture(): Promise<SnapshotReply> {
+    const reply = await getSnapshot(this.#window);
+    this.#polled(reply);
+    return reply;
+  }
+
   /** Server time minus event time at publication, plus the time since: no clock of ours against theirs. */
   sinceEventMs(eventMs: number | null): number | null {
     const head = this.picture?.head;
     if (!head || eventMs === null) return null;
-    return Math.max(0, head.published_ms - eventMs) + this.ageMs;
+    return Math.max(0, head.published_ms - eventMs) + Math.max(0, this.nowMs - this.arrivedMs);
   }
 
   refreshDetails = async (): Promise<void> => {
     const recent = this.details && performance.now() - this.details.arrivedMs < DETAILS_MS;
-    if (recent || this.#fetching || this.link === 'paused') return;
+    if (recent || this.#fetching || this.recordedMs !== null || (this.link === 'paused' && this.picture)) return;
     this.#fetching = true;
     try {
       const reply = await getSnapshot(this.#window);
@@ -128,7 +165,7 @@ class City {
 
   #setNetwork(network: NetworkReply): void {
     if (network.hash === this.roads?.network.hash) return;
-    const projection = projectionAt(network.center);
+    const projection = projectionAt(network.center as [number, number]);
     const geometry = buildGeometry(network, projection);
     const indexOf = new Map(network.segments.id.map((id, index) => [id, index]));
     this.picture = null;
@@ -137,6 +174,7 @@ class City {
   }
 
   #live(frame: LiveFrame): void {
+    if (this.recordedMs !== null) return;
     if (frame.ratios.length !== this.roads?.geometry.count) {
       void this.#reloadIfOtherNetwork();
       return;
@@ -159,7 +197,10 @@ class City {
     const before = this.picture?.head;
     const now = performance.now();
     this.nowMs = now;
-    if (before?.published_ms !== picture.head.published_ms || before.window_s !== picture.head.window_s) this.movedMs = now;
+    this.arrivedMs = now;
+    // Ticks go on when vehicles fall silent: what counts is whether anything new was seen.
+    const isNew = before?.city.newest_observation_ms !== picture.head.city.newest_observation_ms;
+    if (isNew || before?.window_s !== picture.head.window_s || picture.head.city.newest_observation_ms === null) this.movedMs = now;
     this.picture = picture;
   }
 

@@ -38,6 +38,6 @@ export function readingOf(roads: Roads, index: number): Reading {
     speedMps: worst?.speedMps ?? (ratio === null ? null : ratio * freeFlowMps),
     row,
     k: picture?.head.k ?? null,
-    windowAgeMs: picture ? city.sinceEventMs(picture.head.window_end_ms) : null,
+    windowAgeMs: city.sinceEventMs(picture?.head.window_end_ms ?? null),
   };
 }

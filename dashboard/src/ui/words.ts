@@ -2,7 +2,7 @@
 
 import type { Key } from '../i18n/catalogue';
 import { en } from '../i18n/en';
-import type { Roads } from '../state/city.svelte';
+import { city, type Roads } from '../state/city.svelte';
 import { ui } from '../state/ui.svelte';
 
 export function segmentName(roads: Roads, index: number): string {
@@ -24,4 +24,11 @@ export function direction(roads: Roads, index: number): string {
 export function roadClassName(roadClass: string): string {
   const key = `road.${roadClass.replace(/_link$/, '')}`;
   return key in en ? ui.t(key as Key) : roadClass;
+}
+
+/** The name of a segment by its id; the id where the network has none. */
+export function nameOfId(id: string): string {
+  const roads = city.roads;
+  const index = roads?.indexOf.get(id);
+  return roads && index !== undefined ? segmentName(roads, index) : ui.t('segment.unnamed', { id: id.slice(0, 8) });
 }

@@ -1,0 +1,21 @@
+// The corridors of the city with their newest figures: several views choose among them.
+
+import type { AreaRow, Areas } from '../api/contract';
+import { get } from '../api/http';
+import { Resource } from './resource.svelte';
+
+class Corridors extends Resource<Areas> {
+  constructor() {
+    super(() => get<Areas>('corridors'));
+  }
+
+  readonly rows: AreaRow[] = $derived(this.data?.areas ?? []);
+  readonly names: string[] = $derived(this.rows.map((row) => row.name));
+
+  /** Loads what was never loaded. */
+  async once(): Promise<void> {
+    if (!this.data && !this.loading) await this.load();
+  }
+}
+
+export const corridors = new Corridors();
