@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
+use analytics::http::history::HistorySource;
 use analytics::http::{self, Api, Readiness};
 use analytics::matching::MatchConfig;
 use analytics::{Engine, EngineConfig, export, output};
@@ -16,7 +17,7 @@ use roads::Network;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{areas, listen, network, signals};
+use crate::{areas, listen, network, report, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -69,6 +70,8 @@ pub(crate) struct Args {
     cells: Option<PathBuf>,
     #[command(flatten)]
     areas: areas::Args,
+    #[command(flatten)]
+    calendar: report::CalendarArg,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -101,8 +104,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
+    let calendar = Arc::new(args.calendar.open()?);
+    let history = HistorySource::new(archive_dir(&args.data), args.city.clone(), Arc::clone(&study.areas), calendar);
     let config = FollowConfig { spool, engine, checkpoint: Some(checkpoint), fates: None, study, scale };
-    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None };
+    let service = Service { city: args.city, network, config, registry: Registry::new(), also_ready: None, history };
     let engine = service.serve(listener, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -115,6 +120,11 @@ pub(crate) fn checkpoint_dir(data: &Path) -> PathBuf {
     data.join("analytics")
 }
 
+/// The place of history in the folder of all data.
+pub(crate) fn archive_dir(data: &Path) -> PathBuf {
+    data.join("archive")
+}
+
 /// Analytics and its HTTP server, alone or beside ingest in one process.
 pub(crate) struct Service {
     pub(crate) city: String,
@@ -122,12 +132,13 @@ pub(crate) struct Service {
     pub(crate) config: FollowConfig,
     pub(crate) registry: Registry,
     pub(crate) also_ready: Option<Readiness>,
+    pub(crate) history: HistorySource,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, also_ready } = self;
+        let Self { city, network, config, registry, also_ready, history } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
@@ -135,7 +146,7 @@ impl Service {
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
-        let api = Api { city, watch: follower.watch(), registry, also_ready, stop: stop.clone() };
+        let api = Api { city, watch: follower.watch(), registry, also_ready, history: Some(history), stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use analytics::EngineConfig;
 use analytics::follow::{CheckpointConfig, FollowConfig};
+use analytics::http::history::HistorySource;
 use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
@@ -15,9 +16,9 @@ use prometheus::Registry;
 use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
+use crate::analyse_live::{Service, archive_dir, checkpoint_dir, fates_of, readiness_of};
 use crate::simulate::Quality;
-use crate::{areas, listen, network, simulate};
+use crate::{areas, listen, network, report, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +35,8 @@ pub(crate) struct Args {
     data: PathBuf,
     #[command(flatten)]
     areas: areas::Args,
+    #[command(flatten)]
+    calendar: report::CalendarArg,
     /// Listen on addresses that other machines can reach
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -62,7 +65,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     };
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
-    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready };
+    let areas = Arc::clone(&config.study.areas);
+    let calendar = Arc::new(args.calendar.open()?);
+    let history = HistorySource::new(archive_dir(&args.data), CITY.to_owned(), areas, calendar);
+    let service = Service { city: CITY.to_owned(), network, config, registry, also_ready, history };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

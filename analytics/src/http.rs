@@ -13,11 +13,13 @@
 //! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
 //! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
 //! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
+//! | `/api/v1/history`, `/api/v1/history/…` | the archive's days, and the reports over them: [`history`] |
 //! | `/metrics` | Prometheus |
 //! | `/live`, `/ready` | whether the process is up, and whether its figures are to be believed |
 //! | anything else | the dashboard's files |
 
 mod areas;
+pub mod history;
 mod live;
 mod network;
 
@@ -55,6 +57,8 @@ pub struct Api {
     pub watch: Watch,
     pub registry: Registry,
     pub also_ready: Option<Readiness>,
+    /// Where history is, if there is any.
+    pub history: Option<history::HistorySource>,
     /// Ends every live connection.
     pub stop: CancellationToken,
 }
@@ -83,6 +87,8 @@ pub fn router(api: Api, network: &Arc<Network>) -> Router {
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))
         .route("/api/v1/detectors", get(detectors))
+        .route("/api/v1/history", get(history::days))
+        .route("/api/v1/history/{report}", get(history::report))
         .route("/api/{*rest}", get(unknown_api))
         .route("/metrics", get(metrics))
         .route("/live", get(|| async { "live\n" }))
