@@ -92,6 +92,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Print the segments of a place as the archive's files name them, one a line: for questions in SQL
+    Segments {
+        #[command(flatten)]
+        place: PlaceArg,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Bring the tables beside the archive up to date; the other reports do it when they need them
     Update {
         #[command(flatten)]
@@ -280,6 +287,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             Report::Bottlenecks(bottlenecks(&history, place.as_ref(), &days.stretch(&history)?, &when)?)
         }
         Command::Quality { days, .. } => Report::Quality(quality(&history, &days.stretch(&history)?)?),
+        Command::Segments { place, .. } => {
+            let lines: Vec<String> = find(&place.name())?.segments().iter().map(i64::to_string).collect();
+            return Ok(writeln!(std::io::stdout(), "{}", lines.join("\n"))?);
+        }
         Command::Update { days, .. } => {
             let done = profile::update(&history, &days.stretch(&history)?)?;
             writeln!(std::io::stdout(), "days made {}, already there {}", done.made, done.kept)?;
@@ -304,6 +315,7 @@ impl Command {
             | Self::Reliability { common, .. }
             | Self::Bottlenecks { common, .. }
             | Self::Quality { common, .. }
+            | Self::Segments { common, .. }
             | Self::Update { common, .. } => common,
         }
     }

@@ -118,13 +118,16 @@ impl Made {
             let free = f64::from(segment.free_flow_mps());
             let is_planted = planted.is_some_and(|p| p.segments.contains(&at));
             let mut draw = Draw(self.seed ^ id.cast_unsigned().rotate_left(17) ^ day.cast_unsigned().rotate_left(40));
+            let mut of_day = (usize::MAX, 1.0);
             for &(start, local_day, ratio) in &times {
+                if of_day.0 != local_day {
+                    of_day = (local_day, self.day_factor(0, local_day) * self.day_factor(id, local_day));
+                }
                 let n = self.count(&mut draw);
                 if n == 0 {
                     continue;
                 }
-                let mut slow = self.day_factor(0, local_day) * self.day_factor(id, local_day);
-                slow *= (draw.normal() * self.interval_sigma).exp();
+                let mut slow = of_day.1 * (draw.normal() * self.interval_sigma).exp();
                 if is_planted && local_day >= planted_from {
                     slow *= planted.map_or(1.0, |p| p.factor);
                 }

@@ -94,10 +94,10 @@ fn a_corridor_that_got_slower_by_a_fifth_is_ranked_first_and_is_clear() {
 /// The requirement: at least 95 of 100. Seeds are the first hundred, not chosen.
 #[test]
 fn a_city_that_did_not_change_is_called_unchanged() {
-    let small = Arc::new(city(&CityPlan { blocks_x: 4, blocks_y: 4, ..CityPlan::default() }));
+    let network = network();
     let unchanged = (1..=100).filter(|&seed| {
         let folder = tempfile::tempdir().unwrap();
-        let made = Made { network: Arc::clone(&small), hours: (7, 9), ..mornings(seed) };
+        let made = Made { network: Arc::clone(&network), hours: (7, 9), ..mornings(seed) };
         let history = history(&made, folder.path());
         let place = &corridors(&history)[0];
         let question = Question { when: When { hours: vec![(7, 9)], ..question().when }, ..question() };
@@ -302,7 +302,7 @@ fn few_vehicles_are_not_told_and_half_a_corridor_has_no_travel_time() {
     assert!(week.rows.iter().all(|r| r.speed_mps.is_none() && r.delay_vehicle_h_per_h.is_none()));
 
     let folder = tempfile::tempdir().unwrap();
-    let many = Made { hours: (6, 8), ..made("2026-06-01", "2026-06-12") };
+    let many = Made { hours: (6, 8), vehicles: 60.0, ..made("2026-06-01", "2026-06-12") };
     let history_of = history(&many, folder.path());
     let mut place = corridors(&history_of)[0].clone();
     let whole = typical_day(&history_of, &place, &dates("2026-06-01..2026-06-12").unwrap(), &When::default()).unwrap();
