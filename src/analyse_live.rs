@@ -10,6 +10,7 @@ use analytics::archive::status::Status;
 use analytics::export::policy::Policy;
 use analytics::export::segments::SegmentPages;
 use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
+use analytics::http::history::HistorySource;
 use analytics::http::{self, Api, Readiness};
 use analytics::matching::MatchConfig;
 use analytics::{Engine, EngineConfig, export, output};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::logging::{self, LogArgs};
 use crate::pages::{Pages, PagesArgs};
-use crate::{Arterial, Command, archive_args, areas, exported, network, reload, signals};
+use crate::{Arterial, Command, archive_args, areas, exported, network, reload, report, signals};
 
 /// Turn what ingest stored into metrics, API and dashboard
 #[derive(clap::Args)]
@@ -87,6 +88,8 @@ pub(crate) struct Args {
     replay_control: Option<SocketAddr>,
     #[command(flatten)]
     tick: TickArg,
+    #[command(flatten)]
+    calendar: report::CalendarArg,
     /// Listen on addresses that other machines can reach, without certificates and tokens
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -145,12 +148,16 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let spool = ingest::start::spool_dir(&args.data);
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
     let archive = args.archive.config(&args.data, &args.city)?;
+    let calendar = Arc::new(args.calendar.open()?);
+    let areas = Arc::clone(&study.areas);
+    let kept = args.archive.folder(&args.data);
+    let history = kept.map(|folder| HistorySource::new(folder, args.city.clone(), areas, calendar));
     let (checkpoint, tick) = (Some(checkpoint), args.tick.tick());
     let config = FollowConfig { spool, engine, checkpoint, fates: None, study, scale, archive, tick };
     let registry = Registry::new();
     exported::built(&registry, "analytics")?;
     let (policy, replay) = (args.export.policy(), args.replay_control);
-    let service = Service { city: args.city, network, config, registry, policy, also_ready: None, replay };
+    let service = Service { city: args.city, network, config, registry, policy, also_ready: None, replay, history };
     let engine = service.serve(pages, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -173,12 +180,13 @@ pub(crate) struct Service {
     pub(crate) policy: Policy,
     pub(crate) also_ready: Option<Readiness>,
     pub(crate) replay: Option<SocketAddr>,
+    pub(crate) history: Option<HistorySource>,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, pages: Pages, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, policy, also_ready, replay } = self;
+        let Self { city, network, config, registry, policy, also_ready, replay, history } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
@@ -191,7 +199,7 @@ impl Service {
         let also_ready = all_ready(also_ready, archive);
         let segments = Arc::new(SegmentPages::new(Arc::clone(&network), policy));
         let (watch, stopped) = (follower.watch(), stop.clone());
-        let api = Api { city, watch, registry: registry.clone(), segments, also_ready, replay, stop: stopped };
+        let api = Api { city, watch, registry: registry.clone(), segments, also_ready, replay, history, stop: stopped };
         let address = pages.listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

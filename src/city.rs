@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use analytics::EngineConfig;
 use analytics::follow::{CheckpointConfig, FollowConfig};
+use analytics::http::history::HistorySource;
 use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
@@ -19,7 +20,7 @@ use crate::analyse_live::{Service, TickArg, checkpoint_dir, fates_of, readiness_
 use crate::simulate::Quality;
 use crate::logging::{self, LogArgs};
 use crate::pages::PagesArgs;
-use crate::{archive_args, areas, exported, listen, network, reload, simulate};
+use crate::{archive_args, areas, exported, listen, network, reload, report, simulate};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     tick: TickArg,
+    #[command(flatten)]
+    calendar: report::CalendarArg,
     /// Listen on addresses that other machines can reach, without certificates and passwords
     #[arg(long, env = "ARTERIAL_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
     allow_remote: bool,
@@ -83,7 +86,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
     let policy = args.export.policy();
-    let service = Service { city: CITY.to_owned(), network, config, registry, policy, also_ready, replay: None };
+    let areas = Arc::clone(&config.study.areas);
+    let calendar = Arc::new(args.calendar.open()?);
+    let kept = args.archive.folder(&args.data);
+    let history = kept.map(|folder| HistorySource::new(folder, CITY.to_owned(), areas, calendar));
+    let city = CITY.to_owned();
+    let service = Service { city, network, config, registry, policy, also_ready, replay: None, history };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

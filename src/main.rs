@@ -14,6 +14,7 @@
 //! | `arterial signals` | [`signals`] | logs of signal controllers | cycles, arrivals on green, split failures |
 //! | `arterial detectors` | [`detectors`] | recordings of loops | health, holes, oddities, unusual hours |
 //! | `arterial verify` | [`verify`] | a simulated city | the errors of every metric by share of probes |
+//! | `arterial report` | [`report`] | the archive | typical days, comparisons, rankings, reliability, bottlenecks, quality |
 //! | `arterial explain` | [`explain`] | a metric, a segment, a window | the formula with its numbers, what was left out and why |
 //! | `arterial incidents` | [`incident_trial`] | – | how well closures are found in simulation |
 //! | `arterial network` | [`network`] | maps | the road network file |
@@ -57,6 +58,7 @@ mod progress;
 mod reload;
 mod replay;
 mod replay_control;
+mod report;
 mod signals;
 mod simulate;
 mod spool;
@@ -109,6 +111,9 @@ enum Command {
     Detectors(detectors::Args),
     /// Hold the pipeline against a simulated city's truth: errors by share of probes
     Verify(verify::Args),
+    /// Ask history: what is normal, what changed, where it jams, what can be relied on, how good the data is
+    #[command(subcommand)]
+    Report(report::Command),
     /// Say where a number comes from, and what was left out of it
     Explain(explain::Args),
     /// Import, generate or inspect a road network
@@ -199,6 +204,7 @@ fn run(arguments: Arterial) -> anyhow::Result<()> {
         Some(Command::Signals(args)) => signals::run(&args),
         Some(Command::Detectors(args)) => detectors::run(&args),
         Some(Command::Verify(args)) => asynchronous(|stop| verify::run(args, stop)),
+        Some(Command::Report(command)) => report::run(&command),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Network(command)) => network::run(command),
         Some(Command::Credentials(args)) => credentials::run(&args),

@@ -13,6 +13,7 @@
 //! | `/api/v1/detectors` | every loop, what was odd, and segments on which probes and loops are fused |
 //! | `/api/v1/corridors?window=300`, `zones`, `city` | their figures with what they rest on |
 //! | `/api/v1/bottlenecks`, `incidents` | what is wrong, and since when |
+//! | `/api/v1/history`, `/api/v1/history/…` | the archive's days, and the reports over them: [`history`] |
 //! | `/api/v1/recent/…` | the last two hours as they were published ([`recent`]) |
 //! | `/api/v1/quality` | what came in, what became of it, how far behind |
 //! | `/api/v1/replay` | where an attached replay stands; pause, step, seek, speed |
@@ -23,6 +24,7 @@
 //! | anything else | the dashboard's files |
 
 mod areas;
+pub mod history;
 mod live;
 mod metrics;
 mod network;
@@ -70,6 +72,8 @@ pub struct Api {
     pub also_ready: Option<Readiness>,
     /// The control endpoint of a replay on this machine.
     pub replay: Option<SocketAddr>,
+    /// Where history is, if there is any.
+    pub history: Option<history::HistorySource>,
     /// Ends every live connection.
     pub stop: CancellationToken,
 }
@@ -106,6 +110,8 @@ pub fn router(api: Api, network: &Arc<Network>) -> Result<Router, prometheus::Er
         .route("/api/v1/signals", get(signals))
         .route("/api/v1/buses", get(buses))
         .route("/api/v1/detectors", get(detectors))
+        .route("/api/v1/history", get(history::days))
+        .route("/api/v1/history/{report}", get(history::report))
         .route("/api/v1/recent", get(recent::list))
         .route("/api/v1/recent/frame", get(recent::frame))
         .route("/api/v1/recent/codes", get(recent::codes))

@@ -30,6 +30,8 @@
 //! - [`export`]: the page that Prometheus scrapes
 //! - [`http`]: API, live frames, dashboard
 //! - [`archive`]: closed minutes as Parquet, for years
+//! - [`calendar`]: the city's clock, holidays, events
+//! - [`report`]: history as answers: typical days, comparisons, rankings, reliability
 //! - [`output`]: cells as CSV and Parquet
 //! - [`verify`]: the cells against the simulator's truth
 
@@ -37,6 +39,7 @@ pub mod archive;
 pub mod area;
 pub mod bottleneck;
 pub mod bus;
+pub mod calendar;
 pub mod cell;
 pub mod checkpoint;
 pub mod detector;
@@ -55,6 +58,7 @@ pub mod metric;
 pub mod output;
 pub mod pane;
 pub mod reliability;
+pub mod report;
 pub mod revision;
 pub mod roadside;
 pub mod signal;

@@ -9,6 +9,7 @@
 //! - [`roadside`]: signals and loops of real recordings against others' figures and labels
 //! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`formats`]: every count in `docs/formats.md`
+//! - [`history`]: `arterial report` and its API over an archive with a planted change
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
@@ -30,6 +31,7 @@ mod bad_input;
 mod city;
 mod formats;
 mod hexagons;
+mod history;
 mod kept;
 mod matched;
 mod object_storage;

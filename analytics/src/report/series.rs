@@ -1,0 +1,219 @@
+//! A place's history by local day and slot of the wall clock: sums, travel time, how much of it was seen.
+//!
+//! Upstream: rows of [`super::read`] for places that one drives through, the table of hours of [`super::profile`] for
+//! zones and the city. Downstream: the reports.
+//!
+//! A place's travel time in a slot is the sum over its segments of length over speed (Σ distance / Σ time of the slot). It is
+//! given where at least [`COVERAGE_MIN`] of the length was driven; segments without a vehicle take the mean pace of
+//! the others, and the slot says that a part is imputed.
+
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+
+use super::place::Place;
+use super::profile;
+use super::read::Rows;
+use super::{COVERAGE_MIN, History, ReportError};
+use crate::calendar::Clock;
+
+/// Slots times segments of one series, 16 B each; above it the question is refused.
+const SUMS_MAX: usize = 60_000_000;
+
+/// One slot of one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Slot {
+    pub distance_mm: i64,
+    pub time_ms: i64,
+    pub delay_ms: i64,
+    /// At least so many distinct vehicles.
+    pub vehicles_min: i64,
+    /// Length that was driven, each segment at most once, metres.
+    pub driven_m: f64,
+    /// Of a path that was seen enough.
+    pub travel_time_s: Option<f64>,
+    /// Whether a part of that travel time is imputed.
+    pub imputed: bool,
+}
+
+/// All slots of a stretch of days.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub clock: Clock,
+    /// Length of a slot of the wall clock, minutes.
+    pub slot_minutes: u32,
+    slots: Vec<Slot>,
+    /// Travel time at free flow, seconds; `None` where nothing was seen, or of an area.
+    pub free_time_s: Option<f64>,
+}
+
+impl Slot {
+    /// Space-mean speed, m/s.
+    pub fn speed_mps(&self) -> Option<f64> {
+        (self.time_ms > 0 && self.distance_mm > 0).then(|| self.distance_mm as f64 / self.time_ms as f64)
+    }
+}
+
+impl Series {
+    /// Slots of a day.
+    pub fn slots_a_day(&self) -> usize {
+        1_440 / self.slot_minutes as usize
+    }
+
+    /// One slot.
+    pub fn slot(&self, day: usize, slot: usize) -> &Slot {
+        &self.slots[day * self.slots_a_day() + slot]
+    }
+
+    /// How much time a slot of the wall clock really was, hours: 0 where the clock skips it.
+    pub fn hours_of(&self, day: usize, slot: usize) -> f64 {
+        let quarters = (self.slot_minutes / 15).max(1) as usize;
+        let first = slot * self.slot_minutes as usize / 15;
+        let passed: u32 = (first..first + quarters).map(|q| self.clock.quarters_of(day, q)).sum();
+        f64::from(passed) / quarters as f64 * f64::from(self.slot_minutes) / 60.0
+    }
+
+    /// A place's history over some days, in slots of an hour or less; areas have hours only.
+    ///
+    /// # Errors
+    /// Whatever the archive says, and when there is nothing.
+    pub fn of(
+        history: &History,
+        place: &Place,
+        days: &RangeInclusive<Date>,
+        slot_minutes: u32,
+    ) -> Result<Self, ReportError> {
+        let clock = history.clock(days)?;
+        let series = if place.kind.is_path() {
+            let rows = history.archive.rows(&place.segments(), &clock.span_ms())?;
+            Self::of_rows(place, &rows, clock, slot_minutes)?
+        } else {
+            profile::hours_of(history, place, clock)?
+        };
+        let is_seen = series.slots.iter().any(|s| s.time_ms > 0);
+        if is_seen { Ok(series) } else { Err(History::no_data(place, days)) }
+    }
+
+    /// Empty slots.
+    pub fn empty(clock: Clock, slot_minutes: u32) -> Self {
+        let slots = vec![Slot::default(); clock.days() * (1_440 / slot_minutes as usize)];
+        Self { clock, slot_minutes, slots, free_time_s: None }
+    }
+
+    pub(super) fn slot_mut(&mut self, day: usize, slot: usize) -> &mut Slot {
+        let at = day * self.slots_a_day() + slot;
+        &mut self.slots[at]
+    }
+
+    /// Rows of a path.
+    ///
+    /// # Errors
+    /// When it would take too much memory.
+    pub fn of_rows(place: &Place, rows: &Rows, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
+        let of_clock = clock.clone();
+        let seen = (0..rows.len()).filter_map(|row| {
+            let local = of_clock.at(rows.start_ms[row])?;
+            Some(Seen {
+                day: local.day,
+                slot: (local.minute / slot_minutes) as usize,
+                segment: rows.segment[row],
+                distance_mm: rows.distance_mm[row],
+                time_ms: rows.time_ms[row],
+                delay_ms: rows.delay_ms[row],
+                vehicles_min: rows.vehicles_min(row),
+                minutes: rows.minutes[row],
+                free_flow_mmps: rows.free_flow_mmps[row],
+            })
+        });
+        Self::fold(place, clock, slot_minutes, seen)
+    }
+
+    /// Sums of a path's segments by slot, in any order.
+    ///
+    /// # Errors
+    /// When it would take too much memory.
+    pub fn fold(
+        place: &Place,
+        clock: Clock,
+        slot_minutes: u32,
+        seen: impl Iterator<Item = Seen>,
+    ) -> Result<Self, ReportError> {
+        let mut series = Self::empty(clock, slot_minutes);
+        let (n, a_day) = (place.parts.len(), series.slots_a_day());
+        if series.slots.len().saturating_mul(n) > SUMS_MAX {
+            return Err(ReportError::TooMuch { rows_max: SUMS_MAX });
+        }
+        // Distance and time by slot and segment.
+        let mut sums = vec![(0_i64, 0_i64); series.slots.len() * n];
+        let mut free = vec![(0.0_f64, 0.0_f64); n];
+        let mut last: Option<(i64, Option<usize>)> = None;
+        for row in seen {
+            // Most rows are of the same segment as the one before.
+            let part = match last {
+                Some((segment, part)) if segment == row.segment => part,
+                _ => place.parts.binary_search_by_key(&row.segment, |p| p.segment).ok(),
+            };
+            last = Some((row.segment, part));
+            let Some(part) = part else { continue };
+            let at = row.day * a_day + row.slot;
+            let slot = &mut series.slots[at];
+            slot.distance_mm += row.distance_mm;
+            slot.time_ms += row.time_ms;
+            slot.delay_ms += row.delay_ms;
+            slot.vehicles_min = slot.vehicles_min.max(i64::from(row.vehicles_min));
+            let sum = &mut sums[at * n + part];
+            *sum = (sum.0 + row.distance_mm, sum.1 + row.time_ms);
+            let weight = f64::from(row.minutes);
+            free[part].0 += weight * f64::from(row.free_flow_mmps) / 1_000.0;
+            free[part].1 += weight;
+        }
+        for (slot, sums) in series.slots.iter_mut().zip(sums.chunks(n.max(1))) {
+            drive_through(place, slot, sums);
+        }
+        series.free_time_s = free_time_s(place, &free);
+        Ok(series)
+    }
+}
+
+/// Sums of one segment in one slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub day: usize,
+    pub slot: usize,
+    pub segment: i64,
+    pub distance_mm: i64,
+    pub time_ms: i64,
+    pub delay_ms: i64,
+    pub vehicles_min: i32,
+    pub minutes: i32,
+    pub free_flow_mmps: i32,
+}
+
+/// Fills in what was driven, and the travel time where that is enough.
+fn drive_through(place: &Place, slot: &mut Slot, sums: &[(i64, i64)]) {
+    let (mut pace_s, mut seen_m) = (0.0, 0.0);
+    for (part, &(distance_mm, time_ms)) in place.parts.iter().zip(sums) {
+        // Who stands has no pace: a segment on which nobody moved is not passed in any time that could be told.
+        if distance_mm > 0 && time_ms > 0 {
+            slot.driven_m += (distance_mm as f64 / 1_000.0).min(part.length_m);
+            pace_s += part.length_m * time_ms as f64 / distance_mm as f64;
+            seen_m += part.length_m;
+        }
+    }
+    if seen_m > 0.0 && slot.driven_m >= COVERAGE_MIN * place.length_m {
+        slot.travel_time_s = Some(pace_s * place.length_m / seen_m);
+        slot.imputed = seen_m < place.length_m * 0.999;
+    }
+}
+
+/// Travel time at free flow; segments that were never seen take the mean pace of the others.
+fn free_time_s(place: &Place, free: &[(f64, f64)]) -> Option<f64> {
+    let (mut pace_s, mut seen_m) = (0.0, 0.0);
+    for (part, (sum, weight)) in place.parts.iter().zip(free) {
+        if *sum > 0.0 {
+            pace_s += part.length_m * weight / sum;
+            seen_m += part.length_m;
+        }
+    }
+    (seen_m > 0.0).then(|| pace_s * place.length_m / seen_m)
+}

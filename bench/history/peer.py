@@ -1,0 +1,69 @@
+"""The same questions in SQL, for DuckDB. usage: peer.py ARCHIVE segment|corridor|typical|change WHICH FROM TO
+
+Says `question_ms N` on standard error. It is given the files of the days that are asked for, as we give them to ourselves, and
+reads only; weekdays and quarters are of UTC, which is less work than a city's clock.
+"""
+import datetime
+import glob
+import os
+import sys
+import time
+
+import duckdb
+
+
+def day_files(pattern, archive, first, last):
+    one, end = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    found = []
+    while one <= end:
+        found += glob.glob(os.path.join(archive, pattern.format(one)))
+        one += datetime.timedelta(1)
+    return found
+
+
+def main():
+    archive, what, which, first, last = sys.argv[1:6]
+    db = duckdb.connect()
+    begin = time.perf_counter()
+    cells = "cells_5min/city=*/date={}/*.parquet"
+    if what in ("segment", "corridor"):
+        if what == "segment":
+            value = int(which, 16)
+            ids = [value - (1 << 64) if value >= 1 << 63 else value]
+        else:
+            with open(which, encoding="utf-8") as text:
+                ids = [int(line) for line in text]
+        files = day_files(cells, archive, first, last)
+        rows = db.execute(f"""
+            with days as (
+                select segment, start_utc::date as day, date_trunc('hour', start_utc) as hour,
+                       (extract('minute' from start_utc)::int // 15) as quarter,
+                       sum(distance_mm) as d, sum(time_ms) as t, sum(delay_ms) as lost
+                from read_parquet({files}, hive_partitioning = false) where segment in ({','.join(map(str, ids))})
+                group by all)
+            select isodow(day), extract('hour' from hour), quarter, quantile_cont(t / d, [0.1, 0.5, 0.9]), avg(lost), count(*)
+            from days group by all""").fetchall()
+    elif what == "typical":
+        files = sorted({f for day in [first, last] for f in glob.glob(
+            os.path.join(archive, f"profile/weekdays/city=*/month={day[:7]}/*/*.parquet"))}
+            | set(day_files("profile/weekdays/city=*/month={:%Y-%m}/*/*.parquet", archive, first, last)))
+        rows = db.execute(f"""
+            select segment, sum(distance_mm) as d, sum(time_ms) as t, sum(delay_ms) as lost, max(vehicles_min)
+            from read_parquet({files}, hive_partitioning = false) group by segment order by lost desc limit 50""").fetchall()
+    else:
+        files = day_files("profile/hours/city=*/date={}/*.parquet", archive, first, last)
+        middle = (datetime.date.fromisoformat(which) - datetime.date(1970, 1, 1)).days
+        rows = db.execute(f"""
+            with days as (
+                select segment, day, sum(distance_mm) as d, sum(time_ms) as t, sum(delay_ms) as lost, max(vehicles_min) as k,
+                       avg(case when distance_mm >= 0.8 * length_mm then time_ms::double / distance_mm end) as pace
+                from read_parquet({files}, hive_partitioning = false) group by segment, day)
+            select segment, avg(pace) filter (day < {middle}) as b, avg(pace) filter (day >= {middle}) as a,
+                   stddev(pace) filter (day < {middle}) as sb, stddev(pace) filter (day >= {middle}) as sa,
+                   avg(lost) filter (day >= {middle}) - avg(lost) filter (day < {middle}) as more
+            from days group by segment order by more desc limit 50""").fetchall()
+    print(f"rows {len(rows)} question_ms {(time.perf_counter() - begin) * 1e3:.1f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
