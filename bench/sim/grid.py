@@ -54,7 +54,7 @@ def traffic(folder, net, routes, vehicles_per_s, end_s, flows, draw):
     subprocess.run([*command, "--no-step-log"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ways = [line.split('edges="', 1)[1].split('"', 1)[0] for line in open(found) if "<route " in line]
     period = max(1, round(len(ways) / vehicles_per_s))
-    begins = sorted((draw.randrange(period), way) for way in ways)
+    begins = sorted((draw.randrange(min(period, end_s)), way) for way in ways)
     with open(routes, "w") as out:
         out.write('<routes>\n<vType id="car" length="5" minGap="2.5" accel="2.6" decel="4.5" sigma="0.2" tau="1.3"/>\n')
         for number, (begin, way) in enumerate(begins):

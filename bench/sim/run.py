@@ -3,9 +3,9 @@
 
     pip install -r bench/sim/requirements.txt
     cargo build --release -p sim --example play
-    python3 bench/sim/run.py --data DIR --out report.md [--work DIR] [--only grid,bologna,jinan] [--side 40]
+    python3 bench/sim/run.py --data DIR --out report.md [--work DIR] [--only grid,osm,bologna,jinan] [--side 40]
 
-grid: updates per CPU second, without output, with one event a car-second (SUMO: FCD), on one and two threads; bologna: travel time by edge and arrivals, three seeds
+grid, osm: updates per CPU second on a grid and on streets of OpenStreetMap, without output, with one event a car-second (SUMO: FCD), on one and two threads; bologna: travel time by edge and arrivals, three seeds
 each; jinan: mean seconds on the road. CityFlow has no package on PyPI; SUMO stands in for it. Every figure is a
 median; the raw numbers are written beside the report as JSON.
 """
@@ -20,12 +20,15 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grid  # noqa: E402
 import jinan  # noqa: E402
+import osm  # noqa: E402
 import peer  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SEEDS = (1, 2, 3)
 # An edge that fewer vehicles left has a travel time by chance.
 VEHICLES_MIN = 20
+# Vehicles that set out on the streets of OpenStreetMap in a second, and pairs of streets that they drive between.
+OSM_PER_S, OSM_FLOWS = 6, 3_000
 
 
 def play(program, scenario, end_s, seed, edges=None, options=()):
@@ -108,7 +111,16 @@ def jinan_(args):
 
 def grid_(args):
     work = os.path.join(args.work, f"grid{args.side}")
-    net, routes, scenario = grid.make(args.side, work, args.per_s, args.end_s, args.side * args.side * 5)
+    return costs(args, work, *grid.make(args.side, work, args.per_s, args.end_s, args.side * args.side * 5))
+
+
+def osm_(args):
+    work = os.path.join(args.work, "osm")
+    return costs(args, work, *osm.make(args.data, work, OSM_PER_S, args.end_s, OSM_FLOWS))
+
+
+def costs(args, work, net, routes, scenario):
+    """What the same traffic costs both, by turns."""
     sumo = lambda seed, end_s=args.end_s, fcd=False: peer.run(net, [routes], [], end_s, seed, work, fcd=fcd, edges=False)
     ours = lambda seed, *options: play(args.play, scenario, args.end_s, seed, options=options)
     runs = {name: [] for name in ("sumo", "sumo with FCD", "arterial", "arterial, events encoded", "arterial, 2 threads")}
@@ -144,15 +156,17 @@ def grid_row(runs):
 
 def report(found, out):
     out.write(f"# The simulator against SUMO\n\n{peer.version()}; by turns; medians.\n")
-    if "grid" in found:
-        rows = found["grid"]["rows"]
-        out.write("\n| on a grid of signals | updates | cars at the end | updates per CPU second | against SUMO |")
+    for place, called in (("grid", "on a grid of signals"), ("osm", "on streets of OpenStreetMap")):
+        if place not in found:
+            continue
+        rows = found[place]["rows"]
+        out.write(f"\n| {called} | updates | cars at the end | updates per CPU second | against SUMO |")
         out.write(" updates per wall second |\n|---|---:|---:|---:|---:|---:|\n")
         for name, one in rows.items():
             base = rows["sumo with FCD" if "encoded" in name and "sumo with FCD" in rows else "sumo"]["per_cpu_s"]
             out.write(f'| {name} | {one["updates"]:,.0f} | {one["running"]:,.0f} | {one["per_cpu_s"]:,.0f} |')
             out.write(f' {one["per_cpu_s"] / base:.1f} | {one["per_wall_s"]:,.0f} |\n')
-        out.write(f'\nLoad of the machine: {", ".join(f"{x:.1f}" for x in found["grid"]["load"])}.\n')
+        out.write(f'\nLoad of the machine: {", ".join(f"{x:.1f}" for x in found[place]["load"])}.\n')
     for place in ("bologna", "jinan"):
         if place not in found:
             continue
@@ -172,7 +186,7 @@ def main():
     asked.add_argument("--data", default=os.environ.get("ARTERIAL_DATA"))
     asked.add_argument("--work", default=os.path.join(ROOT, "target", "bench-sim"))
     asked.add_argument("--play", default=os.path.join(ROOT, "target", "release", "examples", "play"))
-    asked.add_argument("--only", default="grid,bologna,jinan")
+    asked.add_argument("--only", default="grid,osm,bologna,jinan")
     asked.add_argument("--side", type=int, default=40, help="crossroads of the grid, a side")
     asked.add_argument("--end-s", type=int, default=350, help="simulated seconds on the grid")
     asked.add_argument("--per-s", type=float, default=150, help="vehicles that set out on the grid, a second")
@@ -181,7 +195,7 @@ def main():
     asked.add_argument("--out")
     args = asked.parse_args()
     args.work = os.path.abspath(args.work)
-    parts = {"grid": grid_, "bologna": bologna, "jinan": jinan_}
+    parts = {"grid": grid_, "osm": osm_, "bologna": bologna, "jinan": jinan_}
     found = {name: parts[name](args) for name in args.only.split(",")}
     report(found, sys.stdout)
     if args.out:

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reach::Reach;
+
 /// What a vehicle carries along, beside position and speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Who {
@@ -17,8 +19,6 @@ pub(crate) struct Who {
     pub(crate) link: u32,
     /// Driven before it came onto this segment, mm.
     pub(crate) odometer_mm: i32,
-    /// Its next stop on this segment, or where its trip ends; `i32::MAX` for neither.
-    pub(crate) goal_mm: i32,
     /// Step in which it came onto this segment, modulo 2¹⁶.
     pub(crate) since: u16,
     /// Position of this segment in its route.
@@ -26,34 +26,25 @@ pub(crate) struct Who {
     pub(crate) factor_permille: u16,
     /// Seconds that it still stands at its stop.
     pub(crate) dwell_s: u16,
-    /// Lanes of this segment that lead on along its route, as bits.
-    pub(crate) lanes: u16,
-    /// Of those, the lanes from which it gets farthest without a change.
-    pub(crate) better: u16,
+    /// How far it gets from each lane of this segment.
+    pub(crate) reach: Reach,
     pub(crate) kind: u8,
     pub(crate) flags: u8,
     pub(crate) stops_made: u8,
     /// Seconds of congestion that its driver remembers.
     pub(crate) memory_s: u8,
+    /// What it has found to gain on the left (above 0) or on the right, in fiftieths; since the last change.
+    pub(crate) gain: i8,
+    /// The speed by which it looks ahead, [`LOOK_STEP_MM_S`]: follows its speed up at once, and down slowly.
+    pub(crate) look: u8,
+    /// Share of what it could do in the coming second that it gives up for somebody who changes lanes, of 255.
+    pub(crate) yields: u8,
 }
 
 impl Who {
     /// Seconds since it came onto this segment, up to 18 hours.
     pub(crate) fn on_segment_s(&self, step: u32) -> u32 {
         u32::from((step as u16).wrapping_sub(self.since))
-    }
-
-    /// How far beyond this segment it gets without a change of lanes, mm, rounded down; `i32::MAX` from 98 m on.
-    pub(crate) fn beyond_mm(&self) -> i32 {
-        match i32::from(self.flags >> BEYOND_SHIFT) {
-            7 => i32::MAX,
-            level => level * BEYOND_STEP_M * 1_000,
-        }
-    }
-
-    pub(crate) fn set_beyond_m(&mut self, beyond_m: f32) {
-        let level = (beyond_m as i32 / BEYOND_STEP_M).clamp(0, 7) as u8;
-        self.flags = self.flags & ((1 << BEYOND_SHIFT) - 1) | level << BEYOND_SHIFT;
     }
 }
 
@@ -68,9 +59,11 @@ pub(crate) const STOPS: u8 = 8;
 /// It has been told to squeeze through a gridlock.
 pub(crate) const RELEASED: u8 = 16;
 
-/// From this bit on the flags hold how far one gets without a change of lanes, in steps of so many metres.
-const BEYOND_SHIFT: u8 = 5;
-const BEYOND_STEP_M: i32 = 14;
+/// Somebody ahead on the lane beside asks to be let in.
+pub(crate) const LETS_IN: u8 = 32;
+
+/// Unit of [`Who::look`], mm/s.
+pub(crate) const LOOK_STEP_MM_S: i32 = 200;
 
 /// Three columns of the same order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

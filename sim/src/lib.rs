@@ -11,7 +11,7 @@
 //! - [`random`]: random numbers as a hash of who asks, when, and what for
 //! - [`vehicle`]: the driver: safe speed, acceleration, and their constants
 //! - `map`: lanes in the order in which they are driven, links, parts of the city
-//! - `cars`: the vehicles of a part, in columns
+//! - `cars`: the vehicles of a part, in columns; `reach`: how far each lane takes one
 //! - [`signal`]: plans of signals, given or derived, and what they show
 //! - [`demand`]: who drives from where to where, and by which route
 //! - [`world`]: one second after another
@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod pace;
 pub mod publish;
 pub mod random;
+mod reach;
 pub mod read;
 pub mod record;
 pub mod replay;

@@ -38,6 +38,15 @@ pub enum Model {
     Idm,
 }
 
+/// How a driver takes another lane when he need not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneChange {
+    /// When his advantage outweighs the loss of the one behind (MOBIL; Kesting, Treiber, Helbing 2007).
+    Mobil,
+    /// When enough has been to be gained over time, as SUMO's drivers (LC2013; Erdmann 2015).
+    Gain,
+}
+
 /// A kind of vehicle. SI units, as in SUMO's `vType`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VehicleType {
@@ -66,6 +75,12 @@ pub struct VehicleType {
     /// our own drivers, 0.11, is chosen to give a capacity drop of 6 % (TRID 365591); SUMO's and CityFlow's have none.
     pub memory: f32,
     pub model: Model,
+    pub lane_change: LaneChange,
+    /// Gap in time that it wants before those who go first, seconds, up to 4.
+    ///
+    /// HCM 2010, exhibit 19-10: critical headways of two-way stops are 4.1 s for left turns from the main street to
+    /// 6.5 s for crossing, and part of that passes until one moves. SUMO's drivers take what they just fit into.
+    pub gap_s: i32,
     pub is_bus: bool,
     pub is_truck: bool,
     /// Weight among the types of generated demand.
@@ -92,6 +107,8 @@ impl VehicleType {
             speed_factor_deviation: 0.1,
             memory: MEMORY_GROWTH,
             model: Model::Krauss,
+            lane_change: LaneChange::Mobil,
+            gap_s: 4,
             is_bus: false,
             is_truck: false,
             share: 1.0,
@@ -182,6 +199,8 @@ pub(crate) struct Driver {
     sigma_permille: i32,
     pub(crate) speed_max_mm_s: i32,
     pub(crate) is_idm: bool,
+    pub(crate) lane_change: LaneChange,
+    pub(crate) gap_s: i32,
     memory_permille: i32,
 }
 
@@ -200,6 +219,8 @@ impl Driver {
             sigma_permille,
             speed_max_mm_s: milli(of.speed_max_mps),
             is_idm: of.model == Model::Idm,
+            lane_change: of.lane_change,
+            gap_s: of.gap_s,
             memory_permille: milli(of.memory),
         }
     }

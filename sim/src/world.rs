@@ -14,6 +14,7 @@
 
 mod arrive;
 mod change;
+mod course;
 mod forced;
 mod incident;
 mod junction;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{ReadError, Reader};
 use crate::scenario::{DepartAt, DepartLane, Route, TRIPS_MAX, Trip};
-use crate::vehicle::{Model, VehicleType};
+use crate::vehicle::{LaneChange, Model, VehicleType};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +58,8 @@ impl Vehicle {
             speed_factor_deviation: 0.0,
             memory: 0.0,
             model: Model::Krauss,
+            lane_change: LaneChange::Gain,
+            gap_s: 2,
             is_bus: false,
             is_truck: false,
             share: 0.0,

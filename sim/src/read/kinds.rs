@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::sumo::Attributes;
 use crate::random::{Stream, unit};
 use crate::scenario::TYPES_MAX;
-use crate::vehicle::{Model, VehicleType};
+use crate::vehicle::{LaneChange, Model, VehicleType};
 
 /// SUMO's name of the type of a vehicle that names none.
 pub(super) const DEFAULT: &str = "DEFAULT_VEHTYPE";
@@ -197,6 +197,8 @@ fn vehicle_type(of: &Attributes, id: &str, class: &str, report: &mut ImportRepor
         speed_factor_deviation: deviation as f32,
         memory: 0.0,
         model,
+        lane_change: LaneChange::Gain,
+        gap_s: 2,
         is_bus: matches!(class, "bus" | "coach"),
         is_truck: matches!(class, "truck" | "trailer"),
         share: 0.0,

@@ -143,3 +143,20 @@ fn a_network_without_connections_carries_nobody() {
     let said = lay("description = \"x\"\n[demand]\nvehicles = 10", &network).unwrap_err().to_string();
     assert_eq!(said, "nobody can drive on this network: no street of it leads to another and back");
 }
+
+#[test]
+fn a_flow_that_no_way_serves_is_named() {
+    // A zone of one street holds no second place to go to.
+    let network = demo();
+    let street = network.indices().find(|at| network.segment(*at).length_m > 80.0).unwrap();
+    let middle = network.place(street, network.segment(street).length_m / 2.0);
+    let (lon, lat) = (middle.lon_deg(), middle.lat_deg());
+    let text = |radius_m: f64| {
+        format!(
+            "description = \"x\"\nduration_min = 10\n[[zones]]\nname = \"spot\"\nlon = {lon}\nlat = {lat}\nradius_m = {radius_m}\n[[demand.flows]]\nfrom = \"spot\"\nto = \"spot\"\ntrips_per_hour = 60"
+        )
+    };
+    let said = lay(&text(0.5), &network).unwrap_err().to_string();
+    assert_eq!(said, "no way leads from `spot` to `spot`: that flow could not be driven");
+    assert!(lay(&text(2_000.0), &network).is_ok(), "within a larger zone it can");
+}

@@ -1,21 +1,24 @@
-//! Changing lanes: because the lane does not lead on, because the next turn is easier from another one, or because
-//! one gets on better there.
+//! Changing lanes: because the lane does not lead on far enough, or because one gets on better beside it.
 //!
-//! Who must change tries every second and asks to be let in near the end of the lane; everybody else looks every third
-//! second, each at his own, and changes after MOBIL (Kesting, Treiber, Helbing: General lane-changing model MOBIL for
-//! car-following models, Transportation Research Record 1999, 2007): when the own advantage in acceleration outweighs
-//! the follower's loss, weighed by politeness, by a threshold. Nobody changes where somebody could not keep clear.
-//! Upstream: arrive. Downstream: the tails of the lanes.
+//! Who must change tries every second, and asks to be let in ([`help`]). How early he must follows SUMO (Erdmann, SUMO's
+//! Lane-Changing Model, Modeling Mobility with Open Data, 2015): as soon as the way that is left on his lane, less what
+//! already stands on the one he wants, is shorter than what he drives in five seconds to the right, ten to the left, for
+//! each lane that lies between: half of what SUMO takes, since ours find a gap sooner. Everybody else looks every so
+//! often: by MOBIL or by what would be gained over time, as his type says ([`LaneChange`]). Nobody changes where somebody could not keep clear.
+//! Upstream: course. Downstream: the tails of the lanes.
 
-use super::WRONG_LANE_S;
-use super::arrive::{set_course, set_goal};
+mod gain;
+mod help;
+
+pub(super) use help::yielded_mm_s;
+
+use super::course::{set_course, set_stop};
 use super::junction::wanted_mm_s;
 use super::part::{Coming, Context, Part};
-use crate::cars::{LAST_LEG, STOPS, Who};
-use crate::map::{Lane, NONE};
-use crate::vehicle::Driver;
+use crate::cars::{LOOK_STEP_MM_S, STOPS, Who};
+use crate::vehicle::{Driver, LaneChange};
 
-/// Everybody thinks about another lane every so many seconds.
+/// Who weighs by MOBIL does so every so many seconds.
 const EVERY_S: u32 = 3;
 
 /// Weight of the follower's loss (MOBIL: 0 to 0.5 is realistic).
@@ -24,89 +27,126 @@ const POLITENESS_PERMILLE: i32 = 200;
 /// Least advantage, mm/s² (MOBIL: 0.1 m/s², here more, since a step lasts a second).
 const THRESHOLD_MM_S2: i32 = 500;
 
-/// Nearer than this to where his lane ends or leads elsewhere, who must change asks to be let in, mm.
-const ASK_WITHIN_MM: i32 = 100_000;
+/// Seconds for which a change is looked for ahead, by side: changes to the left take longer (Erdmann 2015).
+const LOOK_RIGHT_S: i32 = 10;
+const LOOK_LEFT_S: i32 = 20;
+
+/// A lane that leads elsewhere after less than this is one for turning: who need not turn keeps off it (Erdmann 2015).
+const TURN_LANE_MM: i32 = 200_000;
 
 /// A closed piece of a lane is known so far ahead, mm.
 pub(super) const SEEN_AHEAD_MM: i32 = 300_000;
 
-/// Why somebody wants another lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// This lane does not lead on, or is closed ahead: to the left (+1) or to the right (−1).
-    Must(i32),
-    /// The turn after the next is easier from there.
-    Easier(i32),
-    /// As it comes.
-    Free,
+/// What a driver knows of the lanes of his segment.
+#[derive(Clone, Copy, Debug)]
+struct Outlook {
+    /// Left on his own lane until it does not lead on, mm.
+    left_mm: i32,
+    /// Lanes to the nearest of those that lead on farthest, above 0 to the left.
+    aside: i32,
+    /// He must go there now.
+    must: bool,
 }
 
 impl Part {
     /// Changes lanes from one lane.
     pub(super) fn change_lanes(&mut self, at: &Context<'_>, lane: u32, coming: &[Coming]) {
         let l = self.local(at.map, lane);
-        let info = &at.map.lanes[lane as usize];
         let mut index = usize::from(self.lanes[l].granted);
         while index < usize::from(self.lanes[l].count) {
-            let place = info.base as usize + index;
-            let who = &self.cars.who[place];
-            let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(EVERY_S);
-            let is_good = who.better == 0 || who.better >> info.number.min(15) & 1 == 1;
-            let leads_on = who.link != NONE && is_good || who.flags & LAST_LEG != 0;
-            if !is_time && leads_on && self.lanes[l].closed_from_mm == i32::MAX {
+            let Some((to, there)) = self.decide(at, lane, index, coming) else {
                 index += 1;
                 continue;
-            }
-            let wish = self.wish(l, info, self.cars.pos_mm[place], who);
-            let target = match wish {
-                Some(Wish::Must(side)) => self.may_change(at, lane, index, side, coming).ok_or(Some(side)),
-                Some(Wish::Easier(side)) => self.may_change(at, lane, index, side, coming).ok_or_else(|| {
-                    let who = &self.cars.who[place];
-                    let left_mm = info.length_mm - self.cars.pos_mm[place];
-                    (left_mm.saturating_add(who.beyond_mm()) < ASK_WITHIN_MM).then_some(side)
-                }),
-                Some(Wish::Free) if is_time && index >= usize::from(self.lanes[l].standing) => {
-                    self.better_lane(at, lane, index, coming).ok_or(None)
-                }
-                _ => Err(None),
             };
-            match target {
-                Ok((to, there)) => {
-                    let mut car = self.take_off(at, lane, index);
-                    set_course(at, to, &mut car.who);
-                    if car.who.flags & STOPS == 0 {
-                        set_goal(at, &at.map.lanes[to as usize], &mut car.who);
-                    }
-                    self.put_on(at, to, there, car);
-                    self.tally.lane_changes += 1;
-                }
-                Err(asks) => {
-                    if let Some(side) = asks {
-                        self.ask(at, lane, index, side);
-                    }
-                    index += 1;
-                }
-            }
+            self.move_over(at, (lane, index), (to, there));
         }
     }
 
-    fn wish(&self, l: usize, info: &Lane, pos: i32, who: &Who) -> Option<Wish> {
-        let state = &self.lanes[l];
-        let number = u32::from(info.number.min(15));
-        if pos <= state.closed_from_mm && state.closed_from_mm - pos < SEEN_AHEAD_MM {
-            let side = if info.number + 1 < info.beside { 1 } else { -1 };
-            return Some(Wish::Must(side));
+    /// Takes somebody from one place to another on the lane beside.
+    fn move_over(&mut self, at: &Context<'_>, (lane, index): (u32, usize), (to, there): (u32, usize)) {
+        let mut car = self.take_off(at, lane, index);
+        set_course(at, to, &mut car.who);
+        if car.who.flags & STOPS == 0 {
+            set_stop(at, &at.map.lanes[to as usize], &mut car.who);
         }
-        if who.flags & LAST_LEG != 0 || who.lanes == 0 {
-            return Some(Wish::Free);
+        (car.who.gain, car.who.yields) = (0, 0);
+        self.put_on(at, to, there, car);
+        self.tally.lane_changes += 1;
+    }
+
+    /// Where somebody changes to now, if he does.
+    fn decide(&mut self, at: &Context<'_>, lane: u32, index: usize, coming: &[Coming]) -> Option<(u32, usize)> {
+        let l = self.local(at.map, lane);
+        let info = &at.map.lanes[lane as usize];
+        let place = info.base as usize + index;
+        let who = self.cars.who[place];
+        let kind = at.drivers[usize::from(who.kind)].lane_change;
+        let every_s = if kind == LaneChange::Mobil { EVERY_S } else { 1 };
+        let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(every_s);
+        if !is_time && who.reach.is_best(info.number) && self.lanes[l].closed_from_mm == i32::MAX {
+            return None;
         }
-        if who.lanes >> number & 1 == 0 {
-            return Some(Wish::Must(side_of(who.lanes, number)));
+        self.look_ahead(place);
+        let outlook = self.outlook(at, lane, index);
+        if outlook.must || outlook.aside != 0 && kind == LaneChange::Mobil {
+            let found = self.may_change(at, lane, index, outlook.aside.signum(), coming);
+            if found.is_none() && outlook.must {
+                self.ask(at, lane, index, &outlook, coming);
+            }
+            return found;
         }
-        if who.better != 0 && who.better >> number & 1 == 0 {
-            return Some(Wish::Easier(side_of(who.better, number)));
+        if !is_time {
+            return None;
         }
-        Some(Wish::Free)
+        match kind {
+            LaneChange::Mobil if index < usize::from(self.lanes[l].standing) => None,
+            LaneChange::Mobil => self.better_lane(at, lane, index, &outlook, coming),
+            LaneChange::Gain => self.gaining_lane(at, lane, index, &outlook, coming),
+        }
+    }
+
+    /// The speed by which one looks ahead follows one's own up at once, and down by a tenth a second (Erdmann 2015).
+    fn look_ahead(&mut self, place: usize) {
+        let now = (self.cars.speed_mm_s[place] / LOOK_STEP_MM_S).min(255) as u8;
+        let who = &mut self.cars.who[place];
+        let faded = u32::from(who.look) * 9 + u32::from(now);
+        who.look = now.max((faded / 10) as u8);
+    }
+
+    /// How far somebody gets on a lane of his segment from where he is, mm.
+    fn left_on(&self, at: &Context<'_>, lane: u32, pos: i32, who: &Who) -> i32 {
+        let info = &at.map.lanes[lane as usize];
+        let state = &self.lanes[self.local(at.map, lane)];
+        let closed = if pos <= state.closed_from_mm { state.closed_from_mm - pos } else { i32::MAX };
+        let open = who.reach.beyond_mm(info.number).unwrap_or(0) + info.length_mm - pos;
+        if closed < SEEN_AHEAD_MM { open.min(closed) } else { open }
+    }
+
+    fn outlook(&self, at: &Context<'_>, lane: u32, index: usize) -> Outlook {
+        let info = &at.map.lanes[lane as usize];
+        let place = info.base as usize + index;
+        let (pos, who) = (self.cars.pos_mm[place], &self.cars.who[place]);
+        let driver = &at.drivers[usize::from(who.kind)];
+        let left_mm = self.left_on(at, lane, pos, who);
+        let mut best = (left_mm, 0_i32);
+        for number in 0..info.beside {
+            let aside = i32::from(number) - i32::from(info.number);
+            let mm = self.left_on(at, info.first + u32::from(number), pos, who);
+            let is_nearer = (aside.abs(), -aside) < (best.1.abs(), -best.1);
+            if mm > best.0 || mm == best.0 && is_nearer {
+                best = (mm, aside);
+            }
+        }
+        let aside = best.1;
+        if aside == 0 {
+            return Outlook { left_mm, aside, must: false };
+        }
+        let to = info.first + (i32::from(info.number) + aside) as u32;
+        let jam_mm =
+            i32::from(self.lanes[self.local(at.map, to)].count as i16) * (driver.length_mm + driver.min_gap_mm);
+        let is_closed = info.length_mm - pos + who.reach.beyond_mm(info.number).unwrap_or(0) > left_mm;
+        let must = is_closed || left_mm - jam_mm < aside.abs() * look_mm(driver, who, aside) / 2;
+        Outlook { left_mm, aside, must }
     }
 
     /// The lane on one side and the place in its order, if one may change there now.
@@ -134,8 +174,30 @@ impl Part {
         self.gap_at(at, to, pos, speed, driver, coming).map(|there| (to, there))
     }
 
+    /// Whether there is time to go to one side and back again, if that has to be (Erdmann 2015).
+    fn may_leave(&self, at: &Context<'_>, lane: u32, (pos, who): (i32, &Who), outlook: &Outlook, side: i32) -> bool {
+        let to = (i64::from(lane) + i64::from(side)) as u32;
+        let there_mm = self.left_on(at, to, pos, who);
+        if outlook.aside.signum() == side || there_mm >= outlook.left_mm && outlook.aside == 0 {
+            return true;
+        }
+        let driver = &at.drivers[usize::from(who.kind)];
+        let count = self.lanes[self.local(at.map, to)].count.max(self.lanes[self.local(at.map, lane)].count);
+        let jam_mm = i32::from(count as i16) * (driver.length_mm + driver.min_gap_mm);
+        let changes = outlook.aside.abs() + 2;
+        let is_turn_lane = outlook.aside == 0 && there_mm + pos < TURN_LANE_MM;
+        !is_turn_lane && (there_mm - jam_mm) / changes >= look_mm(driver, who, side)
+    }
+
     /// The neighbouring lane on which one gets on better, after MOBIL.
-    fn better_lane(&self, at: &Context<'_>, lane: u32, index: usize, coming: &[Coming]) -> Option<(u32, usize)> {
+    fn better_lane(
+        &self,
+        at: &Context<'_>,
+        lane: u32,
+        index: usize,
+        outlook: &Outlook,
+        coming: &[Coming],
+    ) -> Option<(u32, usize)> {
         let info = &at.map.lanes[lane as usize];
         let place = info.base as usize + index;
         let (pos, speed, who) = (self.cars.pos_mm[place], self.cars.speed_mm_s[place], &self.cars.who[place]);
@@ -152,8 +214,7 @@ impl Part {
             if !(0..i32::from(info.beside)).contains(&number) {
                 continue;
             }
-            let leads = |mask: u16| mask == 0 || mask >> number.min(15) & 1 == 1;
-            if !leads(who.lanes) || (who.better >> info.number.min(15) & 1 == 1 && !leads(who.better)) {
+            if !self.may_leave(at, lane, (pos, who), outlook, side) {
                 continue;
             }
             let Some((to, there)) = self.may_change(at, lane, index, side, coming) else { continue };
@@ -190,38 +251,10 @@ impl Part {
         let after = before.min(follower.safe_mm_s(gap + follower.leader_brake_mm(speed, driver.decel_mm_s2)));
         (before - after) * POLITENESS_PERMILLE / 1_000
     }
-
-    /// Asks those on the lane beside to be let in.
-    fn ask(&mut self, at: &Context<'_>, lane: u32, index: usize, side: i32) {
-        let info = &at.map.lanes[lane as usize];
-        let number = i32::from(info.number) + side;
-        let place = info.base as usize + index;
-        let (pos, speed, who) = (self.cars.pos_mm[place], self.cars.speed_mm_s[place], self.cars.who[place]);
-        let end = info.length_mm.min(self.lanes[self.local(at.map, lane)].closed_from_mm);
-        if !(0..i32::from(info.beside)).contains(&number) || end - pos > ASK_WITHIN_MM {
-            return;
-        }
-        let beside = self.local(at.map, info.first + number as u32);
-        let state = &mut self.lanes[beside];
-        let rear = pos - at.drivers[usize::from(who.kind)].length_mm;
-        // Of several who ask the foremost is let in.
-        if state.asks_rear_mm == i32::MAX || rear > state.asks_rear_mm {
-            (state.asks_rear_mm, state.asks_speed_mm_s, state.asks_kind) = (rear, speed, who.kind);
-            state.standing = 0;
-        }
-        if index == 0 && who.link == NONE && speed == 0 {
-            let l = self.local(at.map, lane);
-            self.lanes[l].blocked_s = self.lanes[l].blocked_s.saturating_add(1);
-            if self.lanes[l].blocked_s.is_multiple_of(WRONG_LANE_S) {
-                self.stuck.push((lane, who.id));
-            }
-        }
-    }
 }
 
-/// The side of the nearest lane of a mask, +1 to the left.
-fn side_of(mask: u16, number: u32) -> i32 {
-    let left = (mask >> number).trailing_zeros();
-    let right = (mask << (15 - number)).leading_zeros();
-    if left <= right { 1 } else { -1 }
+/// Way within which a change to one side has to begin, mm.
+fn look_mm(driver: &Driver, who: &Who, side: i32) -> i32 {
+    let seconds = if side > 0 { LOOK_LEFT_S } else { LOOK_RIGHT_S };
+    i32::from(who.look) * LOOK_STEP_MM_S * seconds + 2 * (driver.length_mm + driver.min_gap_mm)
 }

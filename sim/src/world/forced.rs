@@ -9,7 +9,7 @@
 
 use roads::SegmentIndex;
 
-use super::{Forced, ForcedKind, TURN_AFTER_S, World, arrive};
+use super::{Forced, ForcedKind, TURN_AFTER_S, World, course};
 use crate::map::NONE;
 use crate::vehicle::VehicleId;
 
@@ -108,7 +108,7 @@ impl World {
         who.link = NONE;
         let mut part = std::mem::take(&mut self.parts[number]);
         let at = self.context();
-        arrive::set_course(&at, lane, &mut who);
+        course::set_course(&at, lane, &mut who);
         part.cars.who[info.base as usize] = who;
         (part.lanes[l].standing, part.lanes[l].blocked_s, part.lanes[l].held_s) = (0, 0, 0);
         let (vehicle, segment) = (VehicleId(u64::from(id)), info.segment);

@@ -5,7 +5,7 @@
 //! - everybody ahead of him on the lane has been let on (nobody overtakes within a lane),
 //! - the signal, if there is one, is green,
 //! - nobody whose way crosses his has been let through and is still before the junction or in it,
-//! - nobody whom he has to give way to asks too, or arrives within [`GAP_S`],
+//! - nobody whom he has to give way to asks too, or arrives within the gap that he wants,
 //! - the next lane has room to stand for him and all who have been let onto it before, so that nobody waits in the
 //!   junction,
 //! - he can still keep clear of the last one let onto it before him, who becomes his leader.
@@ -22,16 +22,18 @@
 
 use roads::LinkState;
 
-use super::arrive::next_link;
+use super::course::next_link;
 use super::part::{Coming, Context, Inbound, LaneState, Part, Tail, last_on};
 use super::{Forced, ForcedKind, RELEASE_AFTER_S, REROUTE_AFTER_S};
-use crate::cars::{RELEASED, STOPS};
+use crate::cars::{LETS_IN, RELEASED, STOPS};
 use crate::map::{Lane, Link, NONE};
 use crate::vehicle::{Driver, VehicleId};
 
-/// Gap in time that is wanted before those who go first, seconds (HCM 2010, exhibit 19-10: critical headways of two-way
-/// stops are 4.1 s for left turns from the main street to 6.5 s for crossing; part of it passes until one moves).
+/// Largest gap in time that anybody wants before those who go first, seconds; see [`crate::VehicleType::gap_s`].
 const GAP_S: i32 = 4;
+
+/// Who arrives within this counts for everybody who has to give way, seconds.
+const NEAR_S: i32 = 2;
 
 /// See the module; assumed.
 const PATIENCE_S: u16 = 20;
@@ -89,6 +91,8 @@ pub(crate) struct Scene {
     pub(super) moving: u64,
     /// Ways of those who arrive soon or ask.
     near: u64,
+    /// Ways of those who arrive within [`GAP_S`], but not as soon as `near`.
+    soon: u64,
     /// Ways that would cross somebody who has waited long enough.
     reserved: u64,
 }
@@ -128,16 +132,6 @@ impl Part {
         (self.scratch.requests, self.scratch.scenes) = (requests, scenes);
     }
 
-    /// Whether somebody lets in who asks from the lane beside, and so needs no leave before him.
-    pub(super) fn lets_in(&self, at: &Context<'_>, state: &LaneState, driver: &Driver, pos: i32, speed: i32) -> bool {
-        if state.asks_rear_mm == i32::MAX || pos >= state.asks_rear_mm {
-            return false;
-        }
-        let leader = &at.drivers[usize::from(state.asks_kind)];
-        let gap = state.asks_rear_mm - driver.min_gap_mm - pos;
-        driver.is_safe(speed, gap, driver.leader_brake_mm(state.asks_speed_mm_s, leader.decel_mm_s2))
-    }
-
     /// Whether the first who has not been let on asks for it.
     fn request(&self, at: &Context<'_>, lane: u32, scene: &mut Scene) -> Option<Request> {
         let info = &at.map.lanes[lane as usize];
@@ -162,14 +156,15 @@ impl Part {
             return None;
         }
         let driver = &at.drivers[usize::from(request.kind)];
-        if !request.is_inbound && self.lets_in(at, state, driver, pos, speed) {
-            return None;
-        }
         let wanted =
             (speed + driver.accel_mm_s2).min(wanted_mm_s(driver, state.limit_mm_s, request.factor_permille).max(speed));
         if to_line > driver.reach_mm(wanted) {
             if to_line < GAP_S * speed {
-                scene.near |= link.bit;
+                if to_line < NEAR_S * speed {
+                    scene.near |= link.bit;
+                } else {
+                    scene.soon |= link.bit;
+                }
             }
             return None;
         }
@@ -188,7 +183,7 @@ impl Part {
     fn first_on(&self, info: &Lane, state: &LaneState) -> Option<Request> {
         let index = info.base as usize + usize::from(state.granted);
         let who = &self.cars.who[index];
-        (who.link != NONE && who.flags & STOPS == 0).then(|| Request {
+        (who.link != NONE && who.flags & (STOPS | LETS_IN) == 0).then(|| Request {
             lane: info.first + u32::from(info.number),
             link: who.link,
             gives_way: false,
@@ -293,8 +288,9 @@ impl Part {
         }
         let claims = if is_released { scene.moving } else { scene.claims };
         let gives_way = request.gives_way && !request.is_impatient && !is_released;
+        let near = if driver.gap_s > NEAR_S { scene.near | scene.soon } else { scene.near };
         if link.conflicts & claims != 0
-            || gives_way && link.yields & scene.near != 0
+            || gives_way && link.yields & near != 0
             || !request.is_impatient && link.bit & scene.reserved != 0
         {
             return Err(Refusal::Crossed);

@@ -6,6 +6,7 @@
 
 use super::junction::{Scene, must_stop};
 use super::part::{Context, Inbound, Part};
+use crate::cars::LETS_IN;
 use crate::map::Link;
 
 /// Those who stand keep others away from what they claim only while they are slower than this, mm/s.
@@ -22,8 +23,7 @@ impl Part {
                 (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
             let link = &at.map.links[who.link as usize];
             let driver = &at.drivers[usize::from(who.kind)];
-            let lets_in = self.lets_in(at, &self.lanes[l], driver, pos, speed);
-            let must_stop = must_stop(at, link) || lets_in;
+            let must_stop = must_stop(at, link) || who.flags & LETS_IN != 0;
             if must_stop && pos <= info.length_mm && driver.brake_mm(speed) <= info.length_mm - pos {
                 for other in index..usize::from(self.lanes[l].granted) {
                     let who = self.cars.who[base + other];

@@ -4,11 +4,12 @@
 //! has been let beyond the line also follows whoever was let onto the next lane before him. Upstream: junction.
 //! Downstream: arrive, which takes in who crossed.
 
-use super::arrive::next_link;
+use super::change::yielded_mm_s;
+use super::course::{goal_mm, next_link, set_stop};
 use super::junction::{SQUEEZED_GAP_MM, TURNING_GAP_MM, TURNING_MM_S, inside_mm, wanted_mm_s};
 use super::part::{Arrival, Context, LaneState, Part, Tail, last_on, left_of};
 use super::{Move, Piece};
-use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, RELEASED, STOPS, Who};
+use crate::cars::{CROSSED, Car, FRESH, LAST_LEG, LETS_IN, RELEASED, STOPS, Who};
 use crate::map::{Lane, Link, NONE};
 use crate::random::{Stream, bits32};
 use crate::vehicle::{Driver, HORIZON_MM, STANDING_MM_S, VehicleId};
@@ -47,12 +48,8 @@ impl Part {
             Some(i) => Some((self.cars.pos_mm[base + i], self.cars.speed_mm_s[base + i], self.cars.who[base + i].kind)),
             None => self.overhang(at, l, info, tails),
         };
-        let mut asks =
-            (state.asks_rear_mm != i32::MAX).then_some((state.asks_rear_mm, state.asks_speed_mm_s, state.asks_kind));
-        self.lanes[l].asks_rear_mm = i32::MAX;
         // The wall at the line holds for the first who has not been let on, and for nobody behind him.
         let (mut wall, mut standing, mut closed) = (true, state.standing, state.closed_from_mm != i32::MAX);
-        let mut gives_room = false;
         for index in begin..count {
             let (pos, speed, who) =
                 (self.cars.pos_mm[base + index], self.cars.speed_mm_s[base + index], self.cars.who[base + index]);
@@ -75,21 +72,18 @@ impl Part {
                 closed = false;
             }
             if who.flags & STOPS != 0 {
-                let to_stop = who.goal_mm - pos;
+                let to_stop = goal_mm(at, info, &who) - pos;
                 view.stop_within(if speed == 0 && to_stop < AT_STOP_MM { 0 } else { to_stop });
             }
-            if let Some((rear, _, kind)) = asks
-                && pos < rear
-            {
-                asks = self.give_room(at, &mut view, asks, pos, kind);
-                gives_room |= asks.is_none();
+            if who.yields > 0 {
+                view.allowed = view.allowed.min(yielded_mm_s(driver, speed, who.yields));
             }
             let mut next = view.choose(at, who.id, wanted);
             if state.is_turning {
                 self.lanes[l].is_turning &= index > 0 || next <= TURNING_MM_S;
                 next = if who.flags & STOPS == 0 { next.max(view.space.min(TURNING_MM_S)) } else { next };
             }
-            let may_sleep = !gives_room && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
+            let may_sleep = who.yields == 0 && standing == index as u16 && speed == 0 && view.allowed < STANDING_MM_S;
             if may_sleep && falls_asleep(at, &state, info, index, pos, who) {
                 standing += 1;
             }
@@ -105,9 +99,10 @@ impl Part {
     fn remember(&mut self, at: &Context<'_>, info: &Lane, place: usize, speed: i32, wanted: i32) {
         let pos = self.cars.pos_mm[place];
         let who = &mut self.cars.who[place];
-        who.flags &= !(CROSSED | FRESH);
+        who.flags &= !(CROSSED | FRESH | LETS_IN);
+        who.yields = 0;
         who.memory_s = remember(who.memory_s, speed, wanted);
-        if who.flags & STOPS != 0 && speed == 0 && who.goal_mm - pos < AT_STOP_MM {
+        if who.flags & STOPS != 0 && speed == 0 && goal_mm(at, info, who) - pos < AT_STOP_MM {
             serve_stop(at, info, who);
         }
     }
@@ -163,28 +158,6 @@ impl Part {
         }
     }
 
-    /// Lets somebody in from the lane beside, if it can be done by braking as usual.
-    fn give_room(
-        &self,
-        at: &Context<'_>,
-        view: &mut View<'_>,
-        asks: Option<(i32, i32, u8)>,
-        pos: i32,
-        kind: u8,
-    ) -> Option<(i32, i32, u8)> {
-        let (rear, speed, _) = asks?;
-        let leader = &at.drivers[usize::from(kind)];
-        let driver = view.driver;
-        let gap = rear - driver.min_gap_mm - pos;
-        let brake = driver.leader_brake_mm(speed, leader.decel_mm_s2);
-        if !driver.is_safe(view.speed, gap, brake) {
-            // Too late for this one: the next one is asked.
-            return asks;
-        }
-        view.allowed = view.allowed.min(driver.safe_mm_s(gap + brake));
-        None
-    }
-
     /// Posts who has crossed the line, and takes who has arrived off the road.
     pub(super) fn cross_line(&mut self, at: &Context<'_>, lane: u32) {
         let l = self.local(at.map, lane);
@@ -219,7 +192,7 @@ impl Part {
         let mut index = usize::from(self.lanes[l].granted);
         while index < usize::from(self.lanes[l].count) {
             let who = &self.cars.who[base + index];
-            if who.flags & (LAST_LEG | STOPS) == LAST_LEG && self.cars.pos_mm[base + index] >= who.goal_mm {
+            if who.flags & (LAST_LEG | STOPS) == LAST_LEG && self.cars.pos_mm[base + index] >= goal_mm(at, info, who) {
                 let car = self.take_off(at, lane, index);
                 self.arrive(info, car);
             } else {
@@ -442,6 +415,7 @@ fn over_line(at: &Context<'_>, end: i32, mut car: Car) -> Car {
     car.who.leg += 1;
     car.who.flags = CROSSED;
     car.who.since = at.step as u16;
+    (car.who.gain, car.who.yields) = (0, 0);
     car
 }
 
@@ -488,7 +462,7 @@ fn serve_stop(at: &Context<'_>, info: &Lane, who: &mut Who) {
         return;
     }
     who.stops_made = who.stops_made.saturating_add(1);
-    super::arrive::set_goal(at, info, who);
+    set_stop(at, info, who);
 }
 
 impl LaneState {

@@ -134,10 +134,6 @@ pub(crate) struct LaneState {
     /// A closed piece; `i32::MAX` where none is.
     pub(crate) closed_from_mm: i32,
     pub(crate) closed_to_mm: i32,
-    /// Somebody beside it asks to be let in: rear, speed and kind; `i32::MAX` if nobody does.
-    pub(crate) asks_rear_mm: i32,
-    pub(crate) asks_speed_mm_s: i32,
-    pub(crate) asks_kind: u8,
     /// Belongs to a circle that turns ([`super::forced`]).
     pub(crate) is_turning: bool,
 }
@@ -277,9 +273,6 @@ impl Part {
                 limit_mm_s: lane.limit_mm_s,
                 closed_from_mm: i32::MAX,
                 closed_to_mm: i32::MAX,
-                asks_rear_mm: i32::MAX,
-                asks_speed_mm_s: 0,
-                asks_kind: 0,
                 is_turning: false,
             })
             .collect();

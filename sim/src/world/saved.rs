@@ -15,7 +15,7 @@ use crate::scenario::{DepartAt, DepartLane, Scenario, ScenarioError, Stop};
 use crate::signal::Running;
 
 /// Raised with every change of what is saved.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Why a saved world cannot be taken up.
 #[derive(Debug, thiserror::Error)]
