@@ -1,5 +1,6 @@
 //! `--archive` and its like: where history goes, and how long it stays.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use analytics::archive::collect::{CollectConfig, Trim};
@@ -103,8 +104,9 @@ impl Args {
 impl AccessArgs {
     /// Keys and settings, from the environment, then the file, then what was typed; none of them is ever shown.
     pub(crate) fn access(&self) -> anyhow::Result<Access> {
-        let mut settings: Vec<(String, String)> =
-            std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let given = std::env::vars_os().filter_map(text);
+        let mut settings: Vec<(String, String)> = given.filter(|(name, _)| name.starts_with("AWS_")).collect();
         if let Some(path) = &self.archive_credentials {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let found = Access::of_profile(&text, &self.archive_profile);

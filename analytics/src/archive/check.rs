@@ -87,9 +87,9 @@ fn whole(root: &Path, file: &Entry) -> Result<u64, Fault> {
         return Err(Fault::Damaged { path });
     }
     let unreadable = |cause: ArchiveError| Fault::Unreadable { path: file.path.clone(), why: cause.to_string() };
-    let mut rows = Rows::open(&at, file.table).map_err(unreadable)?;
+    let rows = Rows::open(&at, file.table).map_err(unreadable)?;
     let (mut found, mut before): (u64, Option<Frame>) = (0, None);
-    while let Some(frame) = rows.next() {
+    for frame in rows {
         let frame = frame.map_err(unreadable)?;
         if !is_ordered(&frame, before.as_ref(), file.table.keys()) {
             return Err(Fault::Order { path });

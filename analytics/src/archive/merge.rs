@@ -35,12 +35,13 @@ impl Rows {
         let reader = reader.map_err(|cause| ArchiveError::parquet(path, cause))?;
         Ok(Self { path: path.to_owned(), table, reader })
     }
+}
 
-    /// The next rows; `None` at the end.
-    ///
-    /// # Errors
-    /// [`ArchiveError`] when the file is damaged, or of another table.
-    pub fn next(&mut self) -> Option<Result<Frame, ArchiveError>> {
+/// Batches of rows in the order of the file; an error when it is damaged, or of another table.
+impl Iterator for Rows {
+    type Item = Result<Frame, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
             Err(cause) => return Some(Err(ArchiveError::parquet(&self.path, ParquetError::from(cause)))),
@@ -102,7 +103,7 @@ struct Source {
 }
 
 fn next_full(rows: &mut Rows) -> Result<Option<Frame>, ArchiveError> {
-    while let Some(frame) = rows.next() {
+    for frame in rows {
         let frame = frame?;
         if !frame.is_empty() {
             return Ok(Some(frame));

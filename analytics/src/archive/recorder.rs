@@ -156,9 +156,10 @@ impl Recorder {
         let order = Order { tables, blocks: (first, next_block.saturating_sub(1).max(first)) };
         self.asked_block = next_block;
         // One is under way at most, so the channel has room.
-        match self.orders.try_send(order) {
-            Ok(()) => self.under_way = Some(borders),
-            Err(_) => self.failed = Some(now()),
+        if self.orders.try_send(order).is_ok() {
+            self.under_way = Some(borders);
+        } else {
+            self.failed = Some(now());
         }
     }
 
