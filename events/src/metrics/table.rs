@@ -130,6 +130,13 @@ pub const ALL: &[Metric] = &[
     // --- every process
     gauge("arterial_build_info", Info, &["command", "dashboard", "version"], "1, with what was built and started"),
 
+    // --- what stands in front of every page
+    gauge("arterial_http_connections", Count, &[], "Open connections to the pages"),
+    counter("arterial_http_refused_total", &["reason"], "Requests and connections that were not served, by reason"),
+    gauge("arterial_http_live_clients", Count, &[], "Clients of the live figures"),
+    counter("arterial_http_live_dropped_total", &["reason"],
+        "Clients of the live figures that were too slow (slow), or for whom there was no place (full)"),
+
     // --- ingest
     counter("arterial_ingest_received_total", &[], "Events received and decided"),
     counter("arterial_ingest_events_total", &["fate"],
