@@ -43,6 +43,18 @@ fn replay(broker: &Broker, account: &str, table: &std::path::Path, speed: &str) 
     command
 }
 
+/// Has an independent reader look at a page of metrics.
+fn promtool_reads(port: u16, path: &str) {
+    let (status, page) = get(port, path).expect("the page is served");
+    let mut check = Command::new("promtool");
+    let check = check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("promtool is there: `cargo xtask test` installs it");
+    check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let said = check.wait_with_output().unwrap();
+    let words = [said.stdout, said.stderr].concat();
+    assert!(status == 200 && words.is_empty(), "{path}: {}", String::from_utf8_lossy(&words));
+}
+
 #[test]
 fn an_incident_is_told_and_every_panel_has_its_answer() {
     let broker = Broker::start();
@@ -91,6 +103,9 @@ fn an_incident_is_told_and_every_panel_has_its_answer() {
     // While traffic flows again, so that every figure is one of now.
     let seen = panels::check_all(&prometheus);
     println!("{seen} queries of panels answered");
+    for (port, path) in [(ingest_http, "/metrics"), (http, "/metrics"), (http, "/metrics/segments")] {
+        promtool_reads(port, path);
+    }
 
     let first = |state_name: &str| {
         prometheus
@@ -155,6 +170,7 @@ fn whoever_must_not_come_in_is_refused_in_words_and_counted() {
         city.check();
         metric(&get(pages, "/metrics")?.1, "arterial_sim_messages_refused_total", "").filter(|refused| *refused > 0.0)
     });
+    promtool_reads(pages, "/metrics");
     let told = replay(&broker, "visitor", &street.day, "max").output().unwrap();
     let (out, log) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     assert!(log.contains("the server refused a message") && log.contains("NotAuthorized"), "{log:.500}");
@@ -200,7 +216,7 @@ fn a_wrong_token_is_refused_in_words_and_counted() {
         analytics.check();
         get_as(http, "/metrics", Some(&token)).filter(|answer| answer.0 == 200)
     });
-    assert!(page.1.contains("arterial_build_info"), "{:.200}", page.1);
+    assert!(page.1.contains("arterial_analytics_next_block"), "{:.200}", page.1);
     for path in ["/metrics", "/metrics/segments", "/api/v1/snapshot"] {
         let (status, words) = get_as(http, path, None).unwrap();
         assert!(status == 401 && words.contains("needs a token"), "{path}: {status} {words}");
