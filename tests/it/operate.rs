@@ -9,6 +9,8 @@ mod panels;
 mod prometheus;
 mod street;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -41,6 +43,18 @@ fn replay(broker: &Broker, account: &str, table: &std::path::Path, speed: &str) 
     command
 }
 
+/// Has an independent reader look at a page of metrics.
+fn promtool_reads(port: u16, path: &str) {
+    let (status, page) = get(port, path).expect("the page is served");
+    let mut check = Command::new("promtool");
+    let check = check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("promtool is there: `cargo xtask test` installs it");
+    check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let said = check.wait_with_output().unwrap();
+    let words = [said.stdout, said.stderr].concat();
+    assert!(status == 200 && words.is_empty(), "{path}: {}", String::from_utf8_lossy(&words));
+}
+
 #[test]
 fn an_incident_is_told_and_every_panel_has_its_answer() {
     let broker = Broker::start();
@@ -60,8 +74,9 @@ fn an_incident_is_told_and_every_panel_has_its_answer() {
     let page = get(http, "/").expect("the page is served by the same process");
     assert_eq!(page.0, 200);
 
-    // Two hours of flowing traffic, as fast as they go, so that it is known what is usual.
-    run(&mut replay(&broker, "replay", &street.before, "max"));
+    // Two hours of flowing traffic within seconds, so that it is known what is usual. Not as fast as they go: a block would
+    // then hold more than ten minutes, and of what lies within a block only the newest five minutes would be learnt of.
+    run(&mut replay(&broker, "replay", &street.before, "600"));
     wait_for("analytics to have read the two hours", || {
         analytics.check();
         let told = get(http, "/metrics")?.1;
@@ -88,6 +103,9 @@ fn an_incident_is_told_and_every_panel_has_its_answer() {
     // While traffic flows again, so that every figure is one of now.
     let seen = panels::check_all(&prometheus);
     println!("{seen} queries of panels answered");
+    for (port, path) in [(ingest_http, "/metrics"), (http, "/metrics"), (http, "/metrics/segments")] {
+        promtool_reads(port, path);
+    }
 
     let first = |state_name: &str| {
         prometheus
@@ -152,6 +170,7 @@ fn whoever_must_not_come_in_is_refused_in_words_and_counted() {
         city.check();
         metric(&get(pages, "/metrics")?.1, "arterial_sim_messages_refused_total", "").filter(|refused| *refused > 0.0)
     });
+    promtool_reads(pages, "/metrics");
     let told = replay(&broker, "visitor", &street.day, "max").output().unwrap();
     let (out, log) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     assert!(log.contains("the server refused a message") && log.contains("NotAuthorized"), "{log:.500}");
@@ -160,4 +179,57 @@ fn whoever_must_not_come_in_is_refused_in_words_and_counted() {
     assert_eq!(metric(&page, "arterial_ingest_received_total", ""), Some(0.0), "nothing of it came through");
     city.stop();
     assert_eq!(ingest.stop(), Some(0));
+}
+
+/// A page with a token in the head of the request; status and body.
+fn get_as(port: u16, path: &str, token: Option<&str>) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let head = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split_whitespace().nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+#[test]
+fn a_wrong_token_is_refused_in_words_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    let mut make = arterial();
+    let made = make.args(["token", "prometheus", "--http-tokens"]).arg(&tokens).output().unwrap();
+    if !made.status.success() && String::from_utf8_lossy(&made.stderr).contains("unrecognized subcommand") {
+        eprintln!("skipped: this build has no tokens");
+        return;
+    }
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let http = free_port();
+    let mut analytics = Running::start(
+        arterial()
+            .args(["analytics", "--network", "demo", "--http-listen", &format!("127.0.0.1:{http}")])
+            .arg("--http-tokens")
+            .arg(&tokens)
+            .arg("--data")
+            .arg(folder.path().join("data")),
+    );
+    let page = wait_for("the pages to be served", || {
+        analytics.check();
+        get_as(http, "/metrics", Some(&token)).filter(|answer| answer.0 == 200)
+    });
+    assert!(page.1.contains("arterial_analytics_next_block"), "{:.200}", page.1);
+    for path in ["/metrics", "/metrics/segments", "/api/v1/snapshot"] {
+        let (status, words) = get_as(http, path, None).unwrap();
+        assert!(status == 401 && words.contains("needs a token"), "{path}: {status} {words}");
+        let (status, words) = get_as(http, path, Some("not-this-one")).unwrap();
+        assert!(status == 401 && words.contains("nobody has this token"), "{path}: {status} {words}");
+    }
+    let page = get_as(http, "/metrics", Some(&token)).unwrap().1;
+    for reason in ["no_token", "wrong_token"] {
+        assert_eq!(
+            metric(&page, "arterial_http_refused_total", &format!("reason=\"{reason}\"")),
+            Some(3.0),
+            "{reason}"
+        );
+    }
+    assert_eq!(analytics.stop(), Some(0));
 }

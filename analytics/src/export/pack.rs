@@ -23,14 +23,6 @@ const LENGTHS: [(u16, u32); 29] = [
     (195, 5), (227, 5), (258, 0),
 ];
 
-/// The same of distances.
-#[rustfmt::skip]
-const DISTANCES: [(u16, u32); 30] = [
-    (1, 0), (2, 0), (3, 0), (4, 0), (5, 1), (7, 1), (9, 2), (13, 2), (17, 3), (25, 3), (33, 4), (49, 4), (65, 5), (97, 5),
-    (129, 6), (193, 6), (257, 7), (385, 7), (513, 8), (769, 8), (1_025, 9), (1_537, 9), (2_049, 10), (3_073, 10),
-    (4_097, 11), (6_145, 11), (8_193, 12), (12_289, 12), (16_385, 13), (24_577, 13),
-];
-
 /// A code with its bits in the order in which they are written, and how many.
 #[derive(Clone, Copy)]
 struct Code {
@@ -57,6 +49,29 @@ const fn fixed() -> [Code; 288] {
     codes
 }
 
+/// Codes of lengths by length, with the bits that are added.
+static LENGTH_CODES: [Code; MATCH_MAX + 1] = length_codes();
+
+const fn length_codes() -> [Code; MATCH_MAX + 1] {
+    let codes = fixed();
+    let mut by_length = [Code { bits: 0, len: 0 }; MATCH_MAX + 1];
+    let mut place = 0;
+    while place < LENGTHS.len() {
+        let (least, extra) = LENGTHS[place];
+        let Code { bits, len } = codes[257 + place];
+        let mut more = 0;
+        while more < 1 << extra && least as usize + more <= MATCH_MAX {
+            by_length[least as usize + more] = Code { bits: bits | (more as u16) << len, len: len + extra };
+            more += 1;
+        }
+        place += 1;
+    }
+    by_length
+}
+
+/// The text is summed up in pieces of this size, bytes.
+const SUM_BYTES: usize = 16_384;
+
 /// A gzip file under construction.
 pub struct Packer {
     out: Vec<u8>,
@@ -70,8 +85,8 @@ pub struct Packer {
     tail: Vec<u8>,
     /// Length of the line before, its number and end included.
     line_bytes: usize,
-    /// The line as text, kept for its memory.
-    line: Vec<u8>,
+    /// Text that is not summed up yet.
+    text: Vec<u8>,
 }
 
 impl Default for Packer {
@@ -87,7 +102,7 @@ impl Default for Packer {
             before: Vec::new(),
             tail: Vec::new(),
             line_bytes: 0,
-            line: Vec::new(),
+            text: Vec::new(),
         };
         // The last block, with the fixed codes.
         packer.put(0b011, 3);
@@ -99,14 +114,15 @@ impl Packer {
     /// Text that repeats nothing, whole lines of it.
     pub fn text(&mut self, text: &[u8]) {
         self.literals(text);
-        self.sum(text);
+        self.text.extend_from_slice(text);
+        self.sum();
         (self.line_bytes, self.before, self.tail) = (0, Vec::new(), Vec::new());
     }
 
     /// The line `before` + `tail` + `value` and its end. What `before` shares with the line before, and `tail` if it is the
     /// same, is said as a repetition.
     pub fn line(&mut self, before: &[u8], tail: &[u8], value: &[u8]) {
-        let shared = before.iter().zip(&self.before).take_while(|(a, b)| a == b).count();
+        let shared = shared(before, &self.before);
         let own = self.repeat(before, shared, self.line_bytes);
         self.literals(&before[own..]);
         // From the tail of the line before to this one: what followed it there, and what came before it here.
@@ -116,14 +132,13 @@ impl Packer {
         self.literals(&tail[own..]);
         self.literals(value);
         self.literals(b"\n");
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
         for part in [before, tail, value, b"\n"] {
-            line.extend_from_slice(part);
+            self.text.extend_from_slice(part);
         }
-        self.sum(&line);
-        self.line_bytes = line.len();
-        self.line = line;
+        self.line_bytes = before.len() + tail.len() + value.len() + 1;
+        if self.text.len() >= SUM_BYTES {
+            self.sum();
+        }
         self.before.truncate(shared);
         self.before.extend_from_slice(&before[shared..]);
         if same == 0 {
@@ -141,6 +156,7 @@ impl Packer {
             self.bits >>= 8;
             self.count = self.count.saturating_sub(8);
         }
+        self.sum();
         self.out.extend_from_slice(&self.crc.finalize().to_le_bytes());
         self.out.extend_from_slice(&self.text_bytes.to_le_bytes());
         self.out
@@ -154,21 +170,27 @@ impl Packer {
         let mut said = 0;
         while same.min(text.len()) - said >= MATCH_MIN {
             let len = (same.min(text.len()) - said).min(MATCH_MAX);
-            self.coded(&LENGTHS, len, |place| FIXED[257 + place]);
-            // Fixed codes of distances are their places in five bits.
-            self.coded(&DISTANCES, back, |place| Code { bits: (place as u16).reverse_bits() >> 11, len: 5 });
+            let code = LENGTH_CODES[len];
+            self.put(code.bits, code.len);
+            self.distance(back);
             said += len;
         }
         said
     }
 
-    /// A length or distance: the code of its range, then where it lies in it.
-    fn coded(&mut self, ranges: &[(u16, u32)], value: usize, code: impl Fn(usize) -> Code) {
-        let place = ranges.partition_point(|range| usize::from(range.0) <= value) - 1;
-        let (least, extra) = ranges[place];
-        let code = code(place);
-        self.put(code.bits, code.len);
-        self.put((value - usize::from(least)) as u16, extra);
+    /// A distance: two codes for each power of two, and then the bits that they leave open. Fixed codes of distances are
+    /// their own numbers in five bits.
+    fn distance(&mut self, back: usize) {
+        let from_one = back as u32 - 1;
+        let (place, extra) = match from_one {
+            0..=3 => (from_one, 0),
+            _ => {
+                let power = from_one.ilog2();
+                (2 * power + (from_one >> (power - 1) & 1), power - 1)
+            }
+        };
+        self.put((place as u16).reverse_bits() >> 11, 5);
+        self.put((from_one & ((1 << extra) - 1)) as u16, extra);
     }
 
     fn literals(&mut self, text: &[u8]) {
@@ -188,11 +210,26 @@ impl Packer {
         }
     }
 
-    fn sum(&mut self, text: &[u8]) {
-        self.crc.update(text);
+    fn sum(&mut self) {
+        self.crc.update(&self.text);
         // Modulo 2^32, as the format has it.
-        self.text_bytes = self.text_bytes.wrapping_add(text.len() as u32);
+        self.text_bytes = self.text_bytes.wrapping_add(self.text.len() as u32);
+        self.text.clear();
     }
+}
+
+/// How many bytes two texts begin with alike; eight at a time, since most of a line is alike.
+fn shared(a: &[u8], b: &[u8]) -> usize {
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("a chunk has eight bytes"));
+    let mut same = 0;
+    for (one, other) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+        let different = word(one) ^ word(other);
+        if different != 0 {
+            return same + different.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + a[same..].iter().zip(&b[same..]).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]
@@ -224,6 +261,21 @@ mod tests {
         assert_eq!(unpacked(&gzip), expected);
         assert!(gzip.len() < expected.len() / 30, "{} of {}", gzip.len(), expected.len());
         assert_eq!(unpacked(&Packer::default().finish()), "");
+    }
+
+    #[test]
+    fn repetitions_of_every_length_from_every_distance_come_back() {
+        for length in (0..=70).chain([114, 130, 131, 256, 257, 258, 259, 260, 515, 600]) {
+            for filling in [0, 1, 2, 5, 30, 95, 300, 1_000, 4_000, 9_000, 20_000, 32_700, 40_000] {
+                let (mut packer, mut expected) = (Packer::default(), String::new());
+                let before: String = (0..length).map(|at| char::from(b'a' + (at * 7 % 23) as u8)).collect();
+                for value in ["z".repeat(filling), "1".to_owned(), "22".to_owned()] {
+                    packer.line(before.as_bytes(), b"}\",", value.as_bytes());
+                    expected += &format!("{before}}}\",{value}\n");
+                }
+                assert_eq!(unpacked(&packer.finish()), expected, "{length} after {filling}");
+            }
+        }
     }
 
     proptest! {

@@ -12,8 +12,9 @@ use prometheus::{Error, proto};
 
 use super::lag::Lag;
 
-/// Start of the names that analytics itself exports on `/metrics`; those of the segments go on a page of their own.
-const OTHERS: [&str; 4] = ["arterial_ingest_", "arterial_sim_", "arterial_build_", "arterial_http_"];
+/// Start of the names on `/metrics` that others register: they may be in the same registry.
+const OTHERS: [&str; 5] =
+    ["arterial_ingest_", "arterial_sim_", "arterial_build_", "arterial_http_", "arterial_archive_"];
 
 /// Place of every name in the table.
 static PLACES: LazyLock<HashMap<&str, usize>> =

@@ -130,6 +130,13 @@ pub const ALL: &[Metric] = &[
     // --- every process
     gauge("arterial_build_info", Info, &["command", "dashboard", "version"], "1, with what was built and started"),
 
+    // --- what stands in front of every page
+    gauge("arterial_http_connections", Count, &[], "Open connections to the pages"),
+    counter("arterial_http_refused_total", &["reason"], "Requests and connections that were not served, by reason"),
+    gauge("arterial_http_live_clients", Count, &[], "Clients of the live figures"),
+    counter("arterial_http_live_dropped_total", &["reason"],
+        "Clients of the live figures that were too slow (slow), or for whom there was no place (full)"),
+
     // --- ingest
     counter("arterial_ingest_received_total", &[], "Events received and decided"),
     counter("arterial_ingest_events_total", &["fate"],
@@ -192,6 +199,27 @@ pub const ALL: &[Metric] = &[
         "How long the newest checkpoint took to encode, write and sync"),
     counter("arterial_analytics_checkpoint_failures_total", &[], "Checkpoints that could not be written"),
 
+    // --- history
+    counter("arterial_archive_rows_total", &["table"], "Rows written to history, by table"),
+    counter("arterial_archive_known_rows_total", &[], "Rows left out since history has their minute already"),
+    counter("arterial_archive_written_bytes_total", &[], "Bytes of files written for minutes that closed"),
+    counter("arterial_archive_written_files_total", &[], "Files written for minutes that closed"),
+    counter("arterial_archive_compactions_total", &[], "Files that took the place of others"),
+    counter("arterial_archive_removed_files_total", &[], "Files removed since they were too old or too much"),
+    counter("arterial_archive_failures_total", &[], "Attempts to write history that failed"),
+    counter("arterial_archive_remote_failures_total", &[], "Attempts to reach the object storage that failed"),
+    counter("arterial_archive_lost_rows_total", &[],
+        "Rows given up since they could not be written for too long"),
+    counter("arterial_archive_late_intervals_total", &[],
+        "Intervals of loops that came after their minute was closed"),
+    counter("arterial_archive_trimmed_positions_total", &[], "Positions left out at the ends of trips"),
+    gauge("arterial_archive_files", Count, &[], "Files that history consists of"),
+    gauge("arterial_archive_bytes", Bytes, &[], "Bytes of the files that history consists of"),
+    gauge("arterial_archive_waiting_bytes", Bytes, &[], "Bytes that the object storage does not have yet"),
+    gauge("arterial_archive_ready_rows", Count, &[],
+        "Rows of closed minutes that are in memory and checkpoints only"),
+    gauge("arterial_archive_newest_minute_age_seconds", Seconds, &[], "Age of the newest minute of cells in history"),
+
     // --- the simulated city
     counter("arterial_sim_events_total", &[], "Events handed to the publishers"),
     counter("arterial_sim_payload_bytes_total", &[], "Bytes of the payloads handed to the publishers"),
@@ -238,6 +266,7 @@ pub const LABELS: &[(&str, &str)] = &[
     ("stage", "arrival, wait or publish"),
     ("state", "state of a session at the broker: subscribed or away"),
     ("street", "name of the street that a segment is a part of; none where it has none"),
+    ("table", "a table of history; closed list"),
     ("version", "version of this binary"),
     ("window", "length of a window: 1m, 5m, 15m or 60m"),
 ];

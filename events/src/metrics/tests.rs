@@ -64,17 +64,28 @@ fn quoted_names(text: &str) -> Vec<&str> {
     quoted.filter(is_name).collect()
 }
 
+/// Names whose part of the code may not be there yet, and where it will be.
+const AHEAD: [(&str, &str); 2] =
+    [("arterial_http_", "web/src"), ("arterial_archive_", "analytics/src/archive/metrics.rs")];
+
+/// What is named alike and is no metric: the cookie of the pages.
+const NO_METRICS: [&str; 1] = ["arterial_token"];
+
 #[test]
 fn no_metric_is_named_outside_of_the_table() {
     let (mut files, mut named) = (Vec::new(), BTreeSet::new());
-    for member in ["src", "sim/src", "ingest/src", "analytics/src"] {
-        sources(&root().join(member), &mut files);
+    for member in ["src", "sim/src", "ingest/src", "analytics/src", "web/src"] {
+        let folder = root().join(member);
+        if folder.is_dir() {
+            sources(&folder, &mut files);
+        }
     }
+    assert!(files.len() > 100, "only {} files: is this the workspace?", files.len());
     for file in &files {
         let text = fs::read_to_string(file).unwrap();
         // What stands below is the file's own tests.
         let code = text.split("#[cfg(test)]").next().unwrap();
-        for name in quoted_names(code) {
+        for name in quoted_names(code).into_iter().filter(|name| !NO_METRICS.contains(name)) {
             assert!(ALL.iter().any(|m| m.name == name), "{}: {name} is not in the table", file.display());
             named.insert(name.to_owned());
         }
@@ -83,6 +94,9 @@ fn no_metric_is_named_outside_of_the_table() {
         }
     }
     // The other way round: a row that nobody exports is a promise that nobody keeps.
-    let orphans: Vec<&str> = ALL.iter().map(|m| m.name).filter(|name| !named.contains(*name)).collect();
+    let parts = AHEAD.iter().filter(|(_, part)| !root().join(part).exists());
+    let ahead: Vec<&str> = parts.map(|(start, _)| *start).collect();
+    let here = |name: &&str| !ahead.iter().any(|start| name.starts_with(start));
+    let orphans: Vec<&str> = ALL.iter().map(|m| m.name).filter(here).filter(|name| !named.contains(*name)).collect();
     assert!(orphans.is_empty(), "declared, and exported by nobody: {orphans:?}");
 }
