@@ -16,9 +16,9 @@ use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, checkpoint_dir, fates_of, readiness_of};
-use crate::simulate::Quality;
 use crate::logging::{self, LogArgs};
 use crate::pages::PagesArgs;
+use crate::simulate::Quality;
 use crate::{areas, listen, network, reload, simulate};
 
 #[derive(clap::Args)]

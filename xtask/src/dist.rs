@@ -21,8 +21,16 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Files and folders of the checkout that belong to what is handed out, below /usr/share/doc/arterial.
-const DOCUMENTS: [&str; 7] =
-    ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "deploy/rules", "deploy/grafana", "scenarios"];
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "deploy/rules",
+    "deploy/grafana",
+    "deploy/systemd/secrets.conf",
+    "scenarios",
+];
 
 /// A user without rights, the folder of settings with an example, and nothing started by itself.
 const AFTER_INSTALL: &str = r#"#!/bin/sh
