@@ -117,10 +117,8 @@ impl TickArg {
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let pages = args.pages.open(args.http_listen, args.allow_remote).await?;
-    let parts = vec![
-        logging::part(&args.log),
-        pages.part(|now| now.analytics().map(|args| (&args.pages, args.allow_remote))),
-    ];
+    let parts =
+        vec![logging::part(&args.log), pages.part(|now| now.analytics().map(|args| (&args.pages, args.allow_remote)))];
     tokio::spawn(reload::on_hangup(parts, stop.clone()));
     let network::Map { network, hexagons } = network::load(&args.network, || {
         bail!(

@@ -17,9 +17,9 @@ use sim::{CityConfig, PublishConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::analyse_live::{Service, TickArg, checkpoint_dir, fates_of, readiness_of};
-use crate::simulate::Quality;
 use crate::logging::{self, LogArgs};
 use crate::pages::PagesArgs;
+use crate::simulate::Quality;
 use crate::{archive_args, areas, exported, listen, network, reload, report, simulate};
 
 #[derive(clap::Args)]

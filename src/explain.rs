@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (metric, segment, window_s) = (args.metric.name(), &args.segment, args.window.seconds());
     let path = format!("/api/v1/explain?metric={metric}&segment={segment}&window={window_s}");
     // HTTP/1.0, so that the answer comes in one piece.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").with_context(away)?;
+    let token = std::env::var("ARTERIAL_HTTP_TOKEN").map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let token = token.unwrap_or_default();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}\r\n").with_context(away)?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).with_context(away)?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();

@@ -35,7 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let address = args.address;
-    let answer = ask(args).with_context(|| format!("nothing answers on {address}; is the service running there?"))?;
+    let answer = ask(args).with_context(|| {
+        format!("nothing answers on {address}; is the service running there, and by TLS (then with --ca)?")
+    })?;
     let status = answer.split_whitespace().nth(1).unwrap_or("nothing");
     if status != "200" {
         let reasons = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim();

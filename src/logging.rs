@@ -48,9 +48,10 @@ impl LogArgs {
 /// logged, and nothing of the others.
 fn parse(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let strange = text.split(',').map(str::trim).find(|word| {
-        !word.contains(['=', '[']) && !LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level))
-    });
+    let strange = text
+        .split(',')
+        .map(str::trim)
+        .find(|word| !word.contains(['=', '[']) && !LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level)));
     if let Some(word) = strange {
         return Err(format!("`{word}` is no level; there are {}, alone or as part=level", LEVELS.join(", ")));
     }

@@ -80,7 +80,9 @@ impl PagesArgs {
             (true, false) if self.http_client_ca.is_some() || self.http_open => return Ok(()),
             // Nothing that could be overheard, and meant for everybody.
             (false, false) if self.http_open => return Ok(()),
-            (true, false) => "everybody could read it: add --http-tokens (`arterial token` makes them) or --http-client-ca",
+            (true, false) => {
+                "everybody could read it: add --http-tokens (`arterial token` makes them) or --http-client-ca"
+            }
             (false, true) => "tokens would travel to it in the clear: add --http-tls-cert and --http-tls-key",
             (false, false) => {
                 "everybody could read it: add --http-tls-cert, --http-tls-key and --http-tokens (`arterial token` \
@@ -143,7 +145,10 @@ impl Pages {
                 args.check_remote(address)?;
             }
             let new = args.front(address)?;
-            let said = format!("tokens: {}", if new.tokens.is_empty() { "none".into() } else { new.tokens.names().join(", ") });
+            let said = format!(
+                "tokens: {}",
+                if new.tokens.is_empty() { "none".into() } else { new.tokens.names().join(", ") }
+            );
             front.send_replace(Arc::new(new));
             (seen, before) = (found, args.clone());
             Ok(Some(said))

@@ -30,7 +30,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let place = || format!("cannot write {}", path.display());
     let begin = match std::fs::read_to_string(path) {
         // A last line without its end would run into ours.
-        Ok(text) => if text.is_empty() || text.ends_with('\n') { "" } else { "\n" },
+        Ok(text) => {
+            if text.is_empty() || text.ends_with('\n') {
+                ""
+            } else {
+                "\n"
+            }
+        }
         Err(cause) if cause.kind() == ErrorKind::NotFound => "",
         Err(cause) => return Err(cause).with_context(place),
     };

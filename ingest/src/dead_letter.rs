@@ -2,8 +2,12 @@
 //!
 //! One line is one rejected event (or message that could not be decoded): see [`DeadLetter`]. Files are numbered
 //! upwards, rolled by size and age; when all together exceed their bound the oldest goes, and its lines are counted as
-//! dropped, and so does one that is too old, since what was rejected names vehicles and may not be kept for ever. A letter is on disk before its message is acknowledged; a message that comes again after a crash may
-//! leave two. Payloads name vehicles, so the files are readable by their owner only.
+//! dropped, and so does one that is too old. A letter is on disk before its message is acknowledged; a message that comes
+//! again after a crash may leave two.
+//!
+//! Payloads are as they came, vehicle ids included: a letter is there to be understood and sent again, and what could not
+//! be decoded has no id that could be replaced. So the files are readable by their owner only, and none is kept for ever.
+//!
 //! Upstream: the writer. Downstream: [`read`], for `arterial dead-letters`.
 
 pub mod forget;

@@ -82,7 +82,10 @@ fn ports_that_are_taken_brokers_that_are_away_and_addresses_for_all_the_world() 
     check(&refused(ingest(&["--listen", "127.0.0.1:0"]).args(["--http-listen", &port])), &[&port, "--http-listen"]);
     check(&refused(ingest(&free).args(["--listen", "0.0.0.0:0"])), &["other machines", "--allow-remote"]);
     let local = ["--listen", "127.0.0.1:0", "--http-listen", "0.0.0.0:0"];
-    check(&refused(&mut ingest(&local)), &["other machines", "everybody could read", "--http-tokens", "--allow-remote"]);
+    check(
+        &refused(&mut ingest(&local)),
+        &["other machines", "everybody could read", "--http-tokens", "--allow-remote"],
+    );
     let by_token = ["--http-tokens", "/nowhere/tokens"];
     check(&refused(ingest(&local).args(by_token)), &["in the clear", "--http-tls-cert"]);
     let here = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];

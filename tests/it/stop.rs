@@ -60,8 +60,9 @@ fn lives(start: impl Fn(u16, u16, &Path) -> Running) {
 fn ingest_stopped_and_killed_under_load_loses_nothing() {
     lives(|mqtt, http, data| {
         let (listen, pages) = (format!("127.0.0.1:{mqtt}"), format!("127.0.0.1:{http}"));
-        let mut service =
-            Running::start(arterial().args(["ingest", "--listen", &listen, "--http-listen", &pages, "--data"]).arg(data));
+        let mut service = Running::start(
+            arterial().args(["ingest", "--listen", &listen, "--http-listen", &pages, "--data"]).arg(data),
+        );
         wait_ready(&mut service, http);
         service
     });
@@ -96,7 +97,16 @@ fn analytics_stopped_and_killed_under_load_counts_everything_once() {
     let start = || {
         let listen = format!("127.0.0.1:{pages}");
         let mut command = arterial();
-        command.args(["analytics", "--network", "demo", "--http-listen", &listen, "--checkpoint-blocks", "8", "--data"]);
+        command.args([
+            "analytics",
+            "--network",
+            "demo",
+            "--http-listen",
+            &listen,
+            "--checkpoint-blocks",
+            "8",
+            "--data",
+        ]);
         Running::start(command.arg(&data))
     };
     let says = |name: &str| metric(&get(pages, "/metrics")?.1, name, "");

@@ -89,7 +89,8 @@ impl Metrics {
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let connections = IntGauge::new("arterial_http_connections", "Open connections to the pages.")?;
         registry.register(Box::new(connections.clone()))?;
-        let refused = Opts::new("arterial_http_refused_total", "Requests and connections that were not served, by reason.");
+        let refused =
+            Opts::new("arterial_http_refused_total", "Requests and connections that were not served, by reason.");
         let refused = IntCounterVec::new(refused, &["reason"])?;
         registry.register(Box::new(refused.clone()))?;
         for refusal in Refusal::ALL {

@@ -138,13 +138,7 @@ fn is_passing(cause: &io::Error) -> bool {
         || matches!(cause.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | OutOfMemory)
 }
 
-async fn connection(
-    stream: TcpStream,
-    address: SocketAddr,
-    place: Place,
-    house: Arc<House>,
-    stop: CancellationToken,
-) {
+async fn connection(stream: TcpStream, address: SocketAddr, place: Place, house: Arc<House>, stop: CancellationToken) {
     // Without it answers are only slower.
     stream.set_nodelay(true).ok();
     let metrics = &house.guard.metrics;

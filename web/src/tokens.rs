@@ -46,7 +46,9 @@ pub enum TokenError {
     Read { path: PathBuf, cause: io::Error },
     #[error("{} line {line}: {what}", path.display())]
     Line { path: PathBuf, line: usize, what: String },
-    #[error("a token needs {LENGTH_MIN} to {LENGTH_MAX} characters without blanks, or it could be guessed; `arterial token NAME` makes one")]
+    #[error(
+        "a token needs {LENGTH_MIN} to {LENGTH_MAX} characters without blanks, or it could be guessed; `arterial token NAME` makes one"
+    )]
     Weak,
     #[error("the system gives no random numbers: {0}")]
     Random(io::Error),
@@ -180,8 +182,9 @@ fn token(text: &str) -> Result<Token, String> {
         return Err("a token is a name, the hash of the token and its scope, apart by blanks".to_owned());
     };
     // What is wrong here may be the token itself: it is not shown.
-    let hash = blake3::Hash::from_hex(hash)
-        .map_err(|_| format!("the hash of `{name}` is not 64 hexadecimal digits; `arterial token {name}` makes a line"))?;
+    let hash = blake3::Hash::from_hex(hash).map_err(|_| {
+        format!("the hash of `{name}` is not 64 hexadecimal digits; `arterial token {name}` makes a line")
+    })?;
     let scope = Scope::parse(scope).ok_or_else(|| format!("`{scope}` is no scope; there are `read` and `control`"))?;
     Ok(Token { name: (*name).into(), hash, scope, used: AtomicBool::new(false) })
 }
@@ -232,7 +235,10 @@ mod tests {
     #[test]
     fn a_token_of_the_environment_is_no_word_that_can_be_guessed() {
         assert!(matches!(Tokens::default().with("environment", "secret", Scope::Read), Err(TokenError::Weak)));
-        assert!(matches!(Tokens::default().with("environment", "a secret with blanks", Scope::Read), Err(TokenError::Weak)));
+        assert!(matches!(
+            Tokens::default().with("environment", "a secret with blanks", Scope::Read),
+            Err(TokenError::Weak)
+        ));
         let tokens = Tokens::default().with("environment", "0123456789abcdef", Scope::Control).unwrap();
         assert_eq!(&*tokens.bearer(b"0123456789abcdef").unwrap().name, "environment");
     }

@@ -198,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn the_image_is_built_from_everything_that_the_binary_is_made_of() {
+        let manifest = read(root(), "Cargo.toml").expect("readable");
+        let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("a workspace");
+        let members = members.split('"').skip(1).step_by(2);
+        let let_in = read(root(), ".dockerignore").expect("readable");
+        // What lies beside the crates and is compiled in.
+        for part in members.chain(["src", "scenarios", "dashboard"]) {
+            assert!(let_in.lines().any(|line| line == format!("!{part}")), ".dockerignore keeps {part} out");
+        }
+    }
+
+    #[test]
     fn every_published_port_is_reachable_from_this_machine_only() {
         let compose = read(root(), "docker-compose.yml").expect("readable");
         let mut published = 0;

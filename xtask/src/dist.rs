@@ -21,7 +21,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Files and folders of the checkout that belong to what is handed out, below /usr/share/doc/arterial.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "LICENSE-MIT",
@@ -31,6 +31,7 @@ const DOCUMENTS: [&str; 10] = [
     "deploy/prometheus.yml",
     "deploy/rules",
     "deploy/grafana",
+    "deploy/systemd/secrets.conf",
     "scenarios",
 ];
 

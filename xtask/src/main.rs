@@ -11,8 +11,8 @@ mod deploy; // promises made in deploy/: names and queries that must hold
 mod dist; // `dist`: the release archive and the Debian package
 mod live; // the real binary, started on free ports for as long as it is looked at
 mod page; // the web page, built when it is older than its sources
-mod soak; // `soak`: an hour under load; does memory grow?
 mod recordings; // where the real recordings are, and who insists on them
+mod soak; // `soak`: an hour under load; does memory grow?
 mod tools; // programs that the checks need: found, or installed, or named
 
 mod command; // a child process, shown and awaited

@@ -212,7 +212,8 @@ fn judge(plan: &Plan, series: &Series) -> Result<(), Failure> {
     };
     let judged_s = last.second - first.second;
     let rate = (last.received - first.received) / judged_s.max(1.0);
-    let mut text = format!("after {} min of warm-up, over {:.0} min at {rate:.0} events/s:", warm_up_s / 60.0, judged_s / 60.0);
+    let mut text =
+        format!("after {} min of warm-up, over {:.0} min at {rate:.0} events/s:", warm_up_s / 60.0, judged_s / 60.0);
     let mut grows = Vec::new();
     for (at, name) in Series::PROCESSES.into_iter().enumerate() {
         let of = |value: &dyn Fn(&figures::Row) -> f64| {
@@ -221,8 +222,12 @@ fn judge(plan: &Plan, series: &Series) -> Result<(), Failure> {
         let memory = of(&|row| row.processes[at].memory_kib as f64 / 1e3 * 1.024);
         let files = of(&|row| row.processes[at].files as f64);
         let now_mb = last.processes[at].memory_kib as f64 * 1.024 / 1e3;
-        write!(text, "\n  {name:<9} {now_mb:8.1} MB, {memory:+8.3} MB/h; {} files, {files:+.2} files/h", last.processes[at].files)
-            .map_err(|_| Failure::Check("the report cannot be written".into()))?;
+        write!(
+            text,
+            "\n  {name:<9} {now_mb:8.1} MB, {memory:+8.3} MB/h; {} files, {files:+.2} files/h",
+            last.processes[at].files
+        )
+        .map_err(|_| Failure::Check("the report cannot be written".into()))?;
         // The simulator is the load, not what is judged.
         if name != "sim" && (memory >= SLOPE_MB_PER_H_MAX || files >= 1.0) {
             grows.push(name);
@@ -241,7 +246,9 @@ fn judge(plan: &Plan, series: &Series) -> Result<(), Failure> {
             say(&format!("flat: below {SLOPE_MB_PER_H_MAX} MB/h"));
             Ok(())
         }
-        some => Err(Failure::Check(format!("{} grows by {SLOPE_MB_PER_H_MAX} MB/h or a file an hour", some.join(", ")))),
+        some => {
+            Err(Failure::Check(format!("{} grows by {SLOPE_MB_PER_H_MAX} MB/h or a file an hour", some.join(", "))))
+        }
     }
 }
 
@@ -264,7 +271,12 @@ mod tests {
         check("--minutes 90", 90, 25);
         check("--minutes 3 --rate 10", 3, 1);
         check("--minutes 60 --warm-up-minutes 25", 60, 25);
-        for (bad, says) in [("--minutes", "a value"), ("--minutes 0", "from 1"), ("--hours 2", "--hours"), ("--minutes 1", "nothing of 1")] {
+        for (bad, says) in [
+            ("--minutes", "a value"),
+            ("--minutes 0", "from 1"),
+            ("--hours 2", "--hours"),
+            ("--minutes 1", "nothing of 1"),
+        ] {
             let sentence = plan(bad).expect_err(bad);
             assert!(sentence.contains(says), "{sentence}");
         }

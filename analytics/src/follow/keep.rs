@@ -323,6 +323,9 @@ mod tests {
         assert_eq!(reader_name(&spool, &usual), "analytics");
         assert_eq!(reader_name(&spool, &data.path().join("spool/../analytics")), "analytics");
         let (other, third) = (reader_name(&spool, &other), reader_name(&spool, &third));
-        assert!(other != third && other.starts_with("analytics-") && third.starts_with("analytics-"), "{other} {third}");
+        assert!(
+            other != third && other.starts_with("analytics-") && third.starts_with("analytics-"),
+            "{other} {third}"
+        );
     }
 }

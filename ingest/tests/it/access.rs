@@ -59,7 +59,11 @@ impl Papers {
 }
 
 /// A device of version 5, by TLS if there are papers.
-pub(crate) fn device(port: u16, tls: Option<Arc<rustls::ClientConfig>>, login: Option<(&str, &str)>) -> (AsyncClient, EventLoop) {
+pub(crate) fn device(
+    port: u16,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    login: Option<(&str, &str)>,
+) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new("device", "127.0.0.1", port);
     if let Some(tls) = tls {
         let tls = rumqttc::TlsConfiguration::Rustls(tls);
@@ -72,7 +76,11 @@ pub(crate) fn device(port: u16, tls: Option<Arc<rustls::ClientConfig>>, login: O
 }
 
 /// Publishes and waits for the acknowledgement, or for the refusal.
-pub(crate) async fn publishes((client, mut events): (AsyncClient, EventLoop), topic: &str, time: i64) -> Result<(), String> {
+pub(crate) async fn publishes(
+    (client, mut events): (AsyncClient, EventLoop),
+    topic: &str,
+    time: i64,
+) -> Result<(), String> {
     let properties = PublishProperties {
         user_properties: vec![("received-ms".to_owned(), "4000000000000".to_owned())],
         ..PublishProperties::default()

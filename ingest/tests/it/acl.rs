@@ -38,7 +38,10 @@ impl Guarded {
             let mut command = std::process::Command::new("mosquitto_passwd");
             command.args(if at == 0 { &["-b", "-c"][..] } else { &["-b"] });
             let made = command.arg(&passwords).args([name, &format!("secret of {name}")]).status();
-            assert!(made.is_ok_and(|status| status.success()), "this test needs mosquitto: `apt-get install mosquitto`");
+            assert!(
+                made.is_ok_and(|status| status.success()),
+                "this test needs mosquitto: `apt-get install mosquitto`"
+            );
         }
         std::fs::write(&rights, RIGHTS).unwrap();
         [&identity.key, &passwords, &rights].into_iter().for_each(|path| readable(path));
@@ -108,10 +111,10 @@ fn whoever_is_not_let_in_says_why_and_counts_it() {
     let (guarded, strangers) = (Guarded::start(), Papers::new());
     for version in [Version::V4, Version::V5] {
         let right = || SubscribeConfig { version, ..guarded.config("us", "secret of us") };
-        away(SubscribeConfig { login: Some(("us".to_owned(), "secret wrong".to_owned())), ..right() }, &[
-            "BadUserNamePassword",
-            "NotAuthorized",
-        ]);
+        away(
+            SubscribeConfig { login: Some(("us".to_owned(), "secret wrong".to_owned())), ..right() },
+            &["BadUserNamePassword", "NotAuthorized"],
+        );
         away(SubscribeConfig { login: None, ..right() }, &["NotAuthorized", "BadUserNamePassword"]);
         let of = |authority: &Papers, own: Option<&Papers>| {
             let identity = own.map(|papers| papers.identity("us"));

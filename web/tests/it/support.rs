@@ -180,7 +180,9 @@ impl Papers {
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         let builder = if asks {
             let roots = Arc::new(self.roots());
-            builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap())
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap(),
+            )
         } else {
             builder.with_no_client_auth()
         };

@@ -39,12 +39,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts the binary, its log in `folder`.
-    pub(super) fn start(
-        name: &'static str,
-        binary: &Path,
-        folder: &Path,
-        arguments: &[&str],
-    ) -> Result<Self, Failure> {
+    pub(super) fn start(name: &'static str, binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self, Failure> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = file.map_err(|source| Failure::io("open a log", source))?;
