@@ -133,16 +133,16 @@ impl List {
 
     /// Puts what was appended in order with the rest. Of folded panes only what is asked of minutes can be asked then.
     pub(super) fn order(&mut self, kept: Kept) {
-        let mut end = self.ordered as usize;
-        let appended = &self.visits[end..];
+        let ordered = self.ordered as usize;
+        let appended = &self.visits[ordered..];
         if appended.is_empty() {
             return;
         }
         if appended.len() > INSERTED_MAX || appended.iter().any(|visit| visit.pane() < kept.folded_before) {
             return self.tidy(kept);
         }
-        let mut is_split = false;
-        for at in end..self.visits.len() {
+        let (mut end, mut is_split) = (ordered, false);
+        for at in ordered..self.visits.len() {
             let visit = self.visits[at];
             let place = self.visits[..end].partition_point(|v| v.key() < visit.key());
             let same = |at: usize| at < end && self.visits[at].key() == visit.key();
