@@ -169,6 +169,7 @@ impl Live {
         self.speeds.settle();
         let Self { windows, filling, free_mps, touched, .. } = self;
         let mut changed = touched.clone();
+        windows.iter_mut().for_each(|w| w.rows.begin());
         windows.iter().for_each(|w| changed.join(&w.passed));
         // The panes from where a window begins to its first whole minute, and the minutes from there on that still fill.
         let begun = starts.map(|start| panes.range(start..first_whole(start)).map(|p| p.1).collect::<Vec<_>>());
@@ -191,13 +192,13 @@ impl Live {
                     begun[at].iter().for_each(|pane| sum.merge(pane.get(segment)));
                     of.merge(Delayed::of(sum, free_mps));
                 }
-                running.rows.note(Row { segment: segment as u32, of, vehicles: vehicles[at] });
+                running.rows.put(Row { segment: segment as u32, of, vehicles: vehicles[at] });
             }
         }
         touched.clear();
         for (start, running) in starts.into_iter().zip(windows) {
             running.passed.clear();
-            running.rows.settle(visits.everywhere(start));
+            running.rows.end(visits.everywhere(start));
         }
         self.is_settled = true;
     }

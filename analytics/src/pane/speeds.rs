@@ -18,7 +18,7 @@ use roads::SegmentIndex;
 use super::touched::Touched;
 use crate::cell::Contribution;
 use crate::metric::window::{Window, minute_start};
-use minute::{Entry, Filling, Packed, Packer};
+use minute::{Entry, Filling, Halves, Packed, Packer, Said};
 use spread::{BINS, Borders, Classes, NO_CLASS, Spread};
 
 /// Windows with percentiles: over a single minute there are too few vehicles.
@@ -28,9 +28,8 @@ pub(super) const WINDOWS: [Window; 3] = [Window::FiveMinutes, Window::FifteenMin
 #[derive(Debug, Default)]
 struct Running {
     start_ms: Option<i64>,
-    /// Of the minutes that are over: for every segment its place in `spreads` plus one, 0 while it has none.
-    table: Vec<u32>,
-    spreads: Vec<Spread>,
+    /// Of the minutes that are over.
+    over: Halves,
     /// By segment, as of the last [`Speeds::settle`].
     classes: Vec<Classes>,
 }
@@ -47,7 +46,7 @@ pub(super) struct Speeds {
     windows: [Running; WINDOWS.len()],
     touched: Touched,
     /// Kept for its memory.
-    sorted: Vec<(u32, u32)>,
+    sorted: Vec<Said>,
 }
 
 /// The 15th, 50th and 85th percentile of speed, m/s.
@@ -88,7 +87,10 @@ impl Speeds {
             let mut packer = Packer::default();
             filling.each(|segment, spread| {
                 packer.put_spread(segment, spread);
-                self.windows.iter_mut().filter(|w| w.holds(minute_ms)).for_each(|w| w.merge(segment, spread));
+                self.windows
+                    .iter_mut()
+                    .filter(|w| w.holds(minute_ms))
+                    .for_each(|w| w.over.merge(segment as usize, spread));
             });
             self.over.insert(minute_ms, packer.packed());
         }
@@ -179,7 +181,7 @@ impl Speeds {
             let mut filling = Filling::default();
             for (segment, bin, cm) in entries {
                 speeds.touched.set(segment as usize);
-                filling.add(segment as usize, usize::from(bin) % BINS, cm);
+                filling.say(segment as usize, usize::from(bin) % BINS, cm, &mut Vec::new());
             }
             speeds.filling.push((minute_ms, filling));
         }
@@ -189,13 +191,10 @@ impl Speeds {
     /// What each share of the metres is in, in one window.
     fn classes(&self, at: usize, segment: usize) -> Classes {
         let running = &self.windows[at];
-        let place = running.table.get(segment).filter(|place| **place > 0);
-        let mut spread: Spread = place.map_or([0; BINS], |place| running.spreads[*place as usize - 1]);
+        let mut spread: Spread = [0; BINS];
+        running.over.add_to(segment, &mut spread);
         let filling = self.filling.iter().filter(|f| running.holds(f.0));
-        filling.for_each(|f| {
-            f.1.add_to(segment, &mut spread);
-            f.1.add_waiting(segment, &mut spread);
-        });
+        filling.for_each(|f| f.1.add_to(segment, &mut spread));
         spread::classes(&spread)
     }
 }
@@ -206,27 +205,7 @@ impl Running {
     }
 
     fn add(&mut self, (segment, bin, cm): Entry) {
-        let sum = &mut self.spread(segment)[usize::from(bin)];
-        *sum = sum.wrapping_add(cm);
-    }
-
-    fn merge(&mut self, segment: u32, spread: &Spread) {
-        self.spread(segment).iter_mut().zip(spread).for_each(|(sum, cm)| *sum = sum.wrapping_add(*cm));
-    }
-
-    fn spread(&mut self, segment: u32) -> &mut Spread {
-        let segment = segment as usize;
-        if segment >= self.table.len() {
-            self.table.resize(segment + 1, 0);
-        }
-        if self.table[segment] == 0 {
-            if self.spreads.len() == self.spreads.capacity() {
-                self.spreads.reserve_exact(self.spreads.len() / 4 + 16);
-            }
-            self.spreads.push([0; BINS]);
-            self.table[segment] = self.spreads.len() as u32;
-        }
-        &mut self.spreads[self.table[segment] as usize - 1]
+        self.over.add(segment as usize, usize::from(bin), cm);
     }
 }
 

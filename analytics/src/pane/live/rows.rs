@@ -20,12 +20,12 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     totals: Arc<Totals>,
+    /// The columns while rows are put into them.
+    open: Totals,
     /// By segment: its row plus one, 0 while it has none.
     place: Vec<u32>,
-    /// In order of segment.
-    changed: Vec<Row>,
-    /// A segment is new or gone among the changed ones.
-    is_other: bool,
+    /// Rows of segments that are new or gone, in order of segment.
+    other: Vec<Row>,
 }
 
 impl Row {
@@ -35,32 +35,36 @@ impl Row {
 }
 
 impl Rows {
-    /// Takes a row that may have changed; they come in order of segment.
-    pub(super) fn note(&mut self, row: Row) {
-        let was_driven = self.place.get(row.segment as usize).is_some_and(|place| *place > 0);
-        self.is_other |= was_driven != row.is_driven();
-        if was_driven || row.is_driven() {
-            self.changed.push(row);
+    /// Opens the columns. Whoever still reads those of the tick before keeps them.
+    pub(super) fn begin(&mut self) {
+        self.open = Arc::unwrap_or_clone(std::mem::take(&mut self.totals));
+    }
+
+    /// Puts a row that may have changed; they come in order of segment.
+    pub(super) fn put(&mut self, row: Row) {
+        let place = self.place.get(row.segment as usize).copied().unwrap_or(0);
+        match (place, row.is_driven()) {
+            (0, false) => {}
+            (0, true) | (_, false) => self.other.push(row),
+            (place, true) => self.open.put(place as usize - 1, &row),
         }
     }
 
-    /// Puts what changed into the columns. Whoever still reads those of the tick before keeps them.
-    pub(super) fn settle(&mut self, vehicles_everywhere: u64) {
-        let Self { totals, place, changed, .. } = self;
-        if self.is_other {
-            *totals = Arc::new(merged(totals, place, changed));
+    /// Closes the columns again.
+    pub(super) fn end(&mut self, vehicles_everywhere: u64) {
+        let Self { totals, open, place, other } = self;
+        let mut columns = std::mem::take(open);
+        if !other.is_empty() {
+            columns = merged(&columns, place, other);
             place.clear();
-            place.resize(totals.segment.last().map_or(0, |last| *last as usize + 1), 0);
-            for (row, segment) in totals.segment.iter().enumerate() {
+            place.resize(columns.segment.last().map_or(0, |last| *last as usize + 1), 0);
+            for (row, segment) in columns.segment.iter().enumerate() {
                 place[*segment as usize] = row as u32 + 1;
             }
-        } else {
-            let totals = Arc::make_mut(totals);
-            changed.iter().for_each(|row| totals.put(place[row.segment as usize] as usize - 1, row));
+            *other = Vec::new();
         }
-        changed.clear();
-        self.is_other = false;
-        Arc::make_mut(totals).vehicles_everywhere = vehicles_everywhere;
+        columns.vehicles_everywhere = vehicles_everywhere;
+        *totals = Arc::new(columns);
     }
 
     pub(super) fn totals(&self) -> &Arc<Totals> {
@@ -69,10 +73,10 @@ impl Rows {
 }
 
 /// The columns with new rows put in between and those of segments that nobody drives any more left out.
-fn merged(old: &Totals, place: &[u32], changed: &[Row]) -> Totals {
-    let mut new = Totals::with_room(old.segment.len() + changed.len());
+fn merged(old: &Totals, place: &[u32], other: &[Row]) -> Totals {
+    let mut new = Totals::with_room(old.segment.len() + other.len());
     let mut next = 0;
-    for row in changed {
+    for row in other {
         let known = place.get(row.segment as usize).filter(|place| **place > 0);
         let until = known.map_or_else(
             || next + old.segment[next..].partition_point(|segment| *segment < row.segment),

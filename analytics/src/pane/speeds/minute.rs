@@ -21,21 +21,27 @@ pub(super) type Entry = (u32, u8, u32);
 /// Half of the bits of a spread.
 type Half = [u16; BINS];
 
-/// A minute that fills: a spread for each segment that was driven in it.
+/// A spread for each segment that was driven, its low halves at hand.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filling {
+pub(super) struct Halves {
     /// For every segment its place in `low` plus one, 0 while it has none.
     table: Vec<u32>,
     low: Vec<Half>,
     /// The high halves of segments that have any.
     high: FxHashMap<u32, Box<Half>>,
+}
+
+/// A minute that fills.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filling {
+    said: Halves,
     /// What is not in the halves yet, at most [`LOG_MAX`]: put there in order of segment, many at once, it asks for each
     /// line of memory once.
     log: Vec<Said>,
 }
 
 /// A segment; then its class in the low 6 bits, and centimetres, added or taken away, in the 26 above.
-type Said = (u32, u32);
+pub(super) type Said = (u32, u32);
 
 /// Changes that wait: 1 MB.
 const LOG_MAX: usize = 1 << 17;
@@ -57,14 +63,15 @@ pub(super) struct Packed {
 impl Filling {
     /// One that will have as many segments as another.
     pub(super) fn like(other: &Self) -> Self {
-        Self { low: Vec::with_capacity(other.low.len()), ..Self::default() }
+        let said = Halves { low: Vec::with_capacity(other.said.low.len()), ..Halves::default() };
+        Self { said, log: Vec::new() }
     }
 
     /// Takes note of centimetres of a class that are added (or, wrapped round, taken away). `sorted` is scratch space.
     #[inline]
-    pub(super) fn say(&mut self, segment: usize, bin: usize, cm: u32, sorted: &mut Vec<(u32, u32)>) {
+    pub(super) fn say(&mut self, segment: usize, bin: usize, cm: u32, sorted: &mut Vec<Said>) {
         if cm.wrapping_add(SAID_MAX) >= 2 * SAID_MAX {
-            return self.add(segment, bin, cm);
+            return self.said.add(segment, bin, cm);
         }
         self.log.push((segment as u32, cm << 6 | bin as u32));
         if self.log.len() >= LOG_MAX {
@@ -73,7 +80,7 @@ impl Filling {
     }
 
     /// Puts what was said where it belongs.
-    pub(super) fn settle(&mut self, sorted: &mut Vec<(u32, u32)>) {
+    pub(super) fn settle(&mut self, sorted: &mut Vec<Said>) {
         let blocks = self.log.iter().map(|said| said.0 as usize / BLOCK + 1).max().unwrap_or(0);
         // By counting (Knuth, The Art of Computer Programming 3, 5.2, algorithm D).
         let mut next = vec![0_u32; blocks + 1];
@@ -87,22 +94,34 @@ impl Filling {
         }
         self.log.clear();
         for &(segment, said) in sorted.iter() {
-            self.add(segment as usize, said as usize % BINS, (said as i32 >> 6) as u32);
+            self.said.add(segment as usize, said as usize % BINS, (said as i32 >> 6) as u32);
         }
     }
 
-    /// Adds what waits of a segment.
-    pub(super) fn add_waiting(&self, segment: usize, into: &mut Spread) {
+    /// Adds what a segment has.
+    pub(super) fn add_to(&self, segment: usize, into: &mut Spread) {
+        self.said.add_to(segment, into);
         for said in self.log.iter().filter(|said| said.0 as usize == segment) {
             let sum = &mut into[said.1 as usize % BINS];
             *sum = sum.wrapping_add((said.1 as i32 >> 6) as u32);
         }
     }
 
+    /// Every segment with its spread, in order; nothing may wait.
+    pub(super) fn each(&self, mut each: impl FnMut(u32, &Spread)) {
+        for segment in (0..self.said.table.len()).filter(|&segment| self.said.table[segment] > 0) {
+            let mut spread = [0; BINS];
+            self.said.add_to(segment, &mut spread);
+            each(segment as u32, &spread);
+        }
+    }
+}
+
+impl Halves {
     /// Adds (or, wrapped round, takes away) centimetres of a class.
     #[inline]
     pub(super) fn add(&mut self, segment: usize, bin: usize, cm: u32) {
-        let low = self.low(segment, bin);
+        let low = &mut self.low(segment)[bin];
         let sum = u32::from(*low).wrapping_add(cm);
         *low = sum as u16;
         if sum >> 16 != 0 {
@@ -110,8 +129,23 @@ impl Filling {
         }
     }
 
+    /// Adds a whole spread.
+    pub(super) fn merge(&mut self, segment: usize, spread: &Spread) {
+        let low = self.low(segment);
+        let (mut sums, mut all) = (*spread, 0);
+        for (sum, low) in sums.iter_mut().zip(low) {
+            *sum = sum.wrapping_add((*low).into());
+            *low = *sum as u16;
+            all |= *sum;
+        }
+        if all >> 16 != 0 {
+            let carried = sums.iter().enumerate().filter(|(_, sum)| **sum >> 16 != 0);
+            carried.for_each(|(bin, &sum)| self.carry(segment, bin, (sum >> 16) as u16));
+        }
+    }
+
     #[inline]
-    fn low(&mut self, segment: usize, bin: usize) -> &mut u16 {
+    fn low(&mut self, segment: usize) -> &mut Half {
         if segment >= self.table.len() {
             self.table.resize(segment + 1, 0);
         }
@@ -122,7 +156,7 @@ impl Filling {
             self.low.push([0; BINS]);
             self.table[segment] = self.low.len() as u32;
         }
-        &mut self.low[self.table[segment] as usize - 1][bin]
+        &mut self.low[self.table[segment] as usize - 1]
     }
 
     #[cold]
@@ -138,15 +172,6 @@ impl Filling {
         into.iter_mut().zip(low).for_each(|(sum, &low)| *sum = sum.wrapping_add(low.into()));
         if let Some(high) = self.high.get(&(segment as u32)) {
             into.iter_mut().zip(high.iter()).for_each(|(sum, &high)| *sum = sum.wrapping_add(u32::from(high) << 16));
-        }
-    }
-
-    /// Every segment with its spread, in order; nothing may wait.
-    pub(super) fn each(&self, mut each: impl FnMut(u32, &Spread)) {
-        for segment in (0..self.table.len()).filter(|&segment| self.table[segment] > 0) {
-            let mut spread = [0; BINS];
-            self.add_to(segment, &mut spread);
-            each(segment as u32, &spread);
         }
     }
 }

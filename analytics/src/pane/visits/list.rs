@@ -16,7 +16,10 @@ pub(in crate::pane) const PANE_ZERO: i32 = 1 << (PANE_BITS - 1);
 const CONTRIBUTIONS_MAX: i32 = (1 << (CONTRIBUTIONS_BITS - 1)) - 1;
 
 /// A list grows by so many visits at least.
-const GROWN_MIN: usize = 12;
+const GROWN_MIN: usize = 24;
+
+/// Shorter lists are not put in order only because they grow.
+const TIDIED_MIN: usize = 128;
 
 /// So many visits are put where they belong one by one; with more, the list is sorted.
 const INSERTED_MAX: usize = 24;
@@ -88,7 +91,7 @@ impl List {
     #[cold]
     fn grow(&mut self, more: usize, kept: Kept) {
         // Not every time: mostly there is nothing to gain.
-        if self.visits.len() >= 2 * self.ordered as usize {
+        if self.visits.len() >= (2 * self.ordered as usize).max(TIDIED_MIN) {
             self.tidy(kept);
         }
         if self.visits.len() + more > self.visits.capacity() {
@@ -133,16 +136,16 @@ impl List {
 
     /// Puts what was appended in order with the rest. Of folded panes only what is asked of minutes can be asked then.
     pub(super) fn order(&mut self, kept: Kept) {
-        let mut end = self.ordered as usize;
-        let appended = &self.visits[end..];
+        let ordered = self.ordered as usize;
+        let appended = &self.visits[ordered..];
         if appended.is_empty() {
             return;
         }
         if appended.len() > INSERTED_MAX || appended.iter().any(|visit| visit.pane() < kept.folded_before) {
             return self.tidy(kept);
         }
-        let mut is_split = false;
-        for at in end..self.visits.len() {
+        let (mut end, mut is_split) = (ordered, false);
+        for at in ordered..self.visits.len() {
             let visit = self.visits[at];
             let place = self.visits[..end].partition_point(|v| v.key() < visit.key());
             let same = |at: usize| at < end && self.visits[at].key() == visit.key();
