@@ -6,7 +6,7 @@ import { chromium } from '@playwright/test';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string' }, lang: { type: 'string', default: 'en' }, width: { type: 'string', default: '1440' }, theme: { type: 'string' }, webp: { type: 'boolean', default: false } },
+  options: { only: { type: 'string' }, lang: { type: 'string', default: 'en' }, width: { type: 'string', default: '1280' }, theme: { type: 'string' }, webp: { type: 'boolean', default: false } },
 });
 const [url = 'http://127.0.0.1:8080', folder = 'test-results/pictures'] = positionals;
 const width = Number(options.width);
@@ -20,7 +20,7 @@ async function webp(page, png) {
     await image.decode();
     const canvas = new OffscreenCanvas(image.width, image.height);
     canvas.getContext('2d').drawImage(image, 0, 0);
-    const blob = await canvas.convertToBlob({ type: 'image/webp', quality: 0.86 });
+    const blob = await canvas.convertToBlob({ type: 'image/webp', quality: 0.8 });
     const bytes = new Uint8Array(await blob.arrayBuffer());
     let text = '';
     for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
@@ -35,7 +35,7 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
 });
 for (const theme of options.theme ? [options.theme] : ['light', 'dark']) {
-  const page = await browser.newPage({ viewport: { width, height: width < 600 ? 844 : 900 }, locale: 'en-GB', timezoneId: 'Europe/Berlin' });
+  const page = await browser.newPage({ viewport: { width, height: width < 600 ? 844 : 800 }, locale: 'en-GB', timezoneId: 'Europe/Berlin' });
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && console.error(message.text()));
   page.on('pageerror', (error) => console.error(error.message));
   for (const view of VIEWS) {
