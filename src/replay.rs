@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::builder::FalseyValueParser;
 use events::TimeMs;
 use sim::publish::PublishCounters;
 use sim::replay::{Control, ReplayConfig, ReplayProgress, ReplayReport, replay_under};
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ARTERIAL_REPLAY_CONTROL", value_name = "ADDRESS")]
     control: Option<SocketAddr>,
     /// Begin paused: nothing is published before somebody says so over --control
-    #[arg(long, requires = "control")]
+    #[arg(long, env = "ARTERIAL_REPLAY_PAUSED", requires = "control", value_parser = FalseyValueParser::new())]
     paused: bool,
 }
 

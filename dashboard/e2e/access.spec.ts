@@ -9,6 +9,8 @@ for (const theme of ['light', 'dark']) {
     await colouredSegments(page, 200);
     await page.locator('#ranking tbody button').first().click();
     await expect(page.getByTestId('selected')).toBeVisible();
+    await page.getByTestId('selected').getByRole('button', { name: 'Speed', exact: true }).click();
+    await expect(page.getByTestId('explanation')).toContainText('n =');
     expect(await axeViolations(page)).toEqual([]);
   });
 }

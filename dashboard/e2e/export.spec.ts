@@ -98,7 +98,7 @@ test('the figures of the page are those of /metrics for the same window', async 
       await scrape();
       // What is drawn and what is written are of one frame, once nothing more comes.
       const end = await page.evaluate(() => window.__arterial.lastWindowEndMs ?? 0);
-      const text = (await page.locator('[data-figure=delay] .value').innerText()).split(/\s/)[0];
+      const text = (await page.locator('[data-figure=delay] .value').innerText()).replace(/[^\d.,].*$/s, '');
       const value = scraped.get(end);
       expect(value, `${end} among ${[...scraped.keys()].join(' ')}`).toBeDefined();
       expect(text).toBe(new Intl.NumberFormat('en', { minimumFractionDigits: digits(value!), maximumFractionDigits: digits(value!) }).format(value!));
@@ -114,12 +114,12 @@ test('nine tabs stay live, and a hidden one asks for nothing', async ({ context 
   await Promise.all(pages.map((page) => page.goto('/')));
   for (const page of pages) await page.waitForFunction(() => (window.__arterial?.frames ?? 0) >= 3, null, { timeout: 60_000, polling: 200 });
   const [hidden, other] = pages;
-  const closed = hidden.waitForFunction(() => (window as unknown as { closed?: boolean }).closed === true, null, { polling: 200, timeout: 60_000 });
+  const closed = hidden.waitForFunction(() => (window as unknown as { letGo?: boolean }).letGo === true, null, { polling: 200, timeout: 60_000 });
   await hidden.evaluate(() => {
     // The page's own sockets end through this prototype when it lets go of them.
     const close = WebSocket.prototype.close;
     WebSocket.prototype.close = function (...args) {
-      (window as unknown as { closed?: boolean }).closed = true;
+      (window as unknown as { letGo?: boolean }).letGo = true;
       return close.apply(this, args);
     };
     Object.defineProperty(document, 'hidden', { get: () => true });

@@ -33,6 +33,8 @@ it('writes numbers as the language does', () => {
   expect(new Format('en').number(1234.5, 1)).toBe('1,234.5');
   expect(new Format('de').number(1234.5, 1)).toBe('1.234,5');
   expect(new Format('en').kmh(10)).toBe('36');
+  expect(new Format('en').number(-0.001, 2)).toBe('0.00');
+  expect(new Format('en').signed(-2.04)).toBe('-2.0');
   expect(new Format('en').age(-5)).toBe('0.0s');
   expect(new Format('en').age(300_000)).toBe('5 min');
 });

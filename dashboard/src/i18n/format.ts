@@ -18,7 +18,7 @@ export class Format {
   }
 
   number(value: number, digits = 0): string {
-    return this.#with(`d${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+    return this.#with(`d${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' }).format(value);
   }
 
   /** As few digits as tell the value: 2, 1.5, 1.25. */

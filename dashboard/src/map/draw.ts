@@ -23,6 +23,8 @@ export interface Scene {
   hovered: number | null;
   /** Outlined together: the extent of a queue. */
   highlit: number[];
+  /** Whether to draw dashes and beds; null leaves it to how full the view is. */
+  detailed: boolean | null;
 }
 
 /** Dashes and beds cost more than the lines themselves; a fuller view does without. */
@@ -30,18 +32,21 @@ const DETAILED_SEGMENTS_MAX = 12_000;
 /** Nobody sees the shape of the ends of a thinner line. */
 const ROUND_FROM_PX = 2.5;
 
-export function drawScene(ctx: Context, scene: Scene): void {
+/** Draws the scene; tells whether it was drawn in detail. */
+export function drawScene(ctx: Context, scene: Scene): boolean {
   const { palette, size, pixelRatio } = scene;
   ctx.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
   ctx.fillStyle = palette.ground;
   ctx.fillRect(0, 0, size.width, size.height);
   const inView = segmentsInView(scene);
-  if (inView.length <= DETAILED_SEGMENTS_MAX) drawBeds(ctx, scene, inView);
-  drawClasses(ctx, scene, inView);
+  const detailed = scene.detailed ?? inView.length <= DETAILED_SEGMENTS_MAX;
+  if (detailed) drawBeds(ctx, scene, inView);
+  drawClasses(ctx, scene, inView, detailed);
   for (const index of scene.highlit) drawMark(ctx, scene, index, 2);
   drawLabels(ctx, scene, inView);
   if (scene.hovered !== null) drawMark(ctx, scene, scene.hovered, 2);
   if (scene.selected !== null) drawMark(ctx, scene, scene.selected, 3.5);
+  return detailed;
 }
 
 export function bucketOf(scene: Scene, index: number): number {
@@ -87,12 +92,11 @@ function drawBeds(ctx: Context, scene: Scene, inView: number[]): void {
   }
 }
 
-function drawClasses(ctx: Context, scene: Scene, inView: number[]): void {
+function drawClasses(ctx: Context, scene: Scene, inView: number[], dashed: boolean): void {
   const { geometry, palette, grey } = scene;
   const { rank, twin } = geometry;
   const { scale } = scene.camera;
   const colours = [palette.noData, palette.suppressed, ...palette.classes];
-  const dashed = inView.length <= DETAILED_SEGMENTS_MAX;
   const perBucket = 2 * RANKS;
   const groups = batches(
     BUCKETS * perBucket,

@@ -32,6 +32,7 @@ let scene: Omit<Scene, 'geometry'> & { geometry: Geometry | null } = {
   selected: null,
   hovered: null,
   highlit: [],
+  detailed: null,
 };
 
 port.onmessage = ({ data }) => {
@@ -53,10 +54,13 @@ function receive(message: ToWorker): void {
       index = indexOf(message.geometry);
       scene = { ...scene, geometry: message.geometry, names: message.names, ratios: null };
       break;
-    case 'view':
+    case 'view': {
       resize(message.size, message.pixelRatio);
-      scene = { ...scene, camera: message.camera, size: message.size, pixelRatio: message.pixelRatio };
+      // A message is a copy: a size that is the same stays the same object, so that a mere move is known as one.
+      const size = message.size.width === scene.size.width && message.size.height === scene.size.height ? scene.size : message.size;
+      scene = { ...scene, camera: message.camera, size, pixelRatio: message.pixelRatio };
       break;
+    }
     case 'style':
       scene = { ...scene, palette: message.palette, grey: message.grey };
       break;
@@ -95,9 +99,59 @@ function schedule(): void {
     scheduled = false;
     const { geometry } = scene;
     if (!context || !geometry || scene.size.width === 0) return;
-    drawScene(context, { ...scene, geometry });
+    draw(context, { ...scene, geometry });
     port.postMessage({ kind: 'drawn', sequence, ...summary(scene.ratios) });
   });
+}
+
+/** A drawing that is wider than the view on all sides, cut out again and again while the view only moves. */
+let wide: { canvas: OffscreenCanvas; context: Context; of: Omit<Scene, 'camera'>; camera: Scene['camera'] } | null = null;
+/** How far it reaches beyond the view on each side, as a share of the view. */
+const BEYOND = 0.25;
+let last: Scene | null = null;
+
+function draw(to: Context, now: Scene): void {
+  const before = last;
+  last = now;
+  if (!before || now.camera.scale !== before.camera.scale || !sameBut('camera', now, before)) {
+    now.detailed = null;
+    now.detailed = drawScene(to, now);
+    return;
+  }
+  // The view moved and nothing else: lines are stroked once for many moves.
+  now.detailed = before.detailed;
+  let shift = wide && wide.camera.scale === now.camera.scale && sameBut('camera', now, wide.of) ? shiftPx(wide.camera, now) : null;
+  if (!wide || !shift) {
+    wide = drawWide(now);
+    shift = shiftPx(wide.camera, now) ?? [0, 0];
+  }
+  const { width, height } = to.canvas;
+  to.setTransform(1, 0, 0, 1, 0, 0);
+  to.drawImage(wide.canvas, (wide.canvas.width - width) / 2 + shift[0], (wide.canvas.height - height) / 2 + shift[1], width, height, 0, 0, width, height);
+}
+
+/** Whether two scenes are one but for a key; what changes is always a new object. */
+function sameBut(but: keyof Scene, a: Partial<Scene>, b: Partial<Scene>): boolean {
+  return (Object.keys(a) as (keyof Scene)[]).every((key) => key === but || key === 'detailed' || a[key] === b[key]);
+}
+
+/** Whole pixels of the screen from the middle of the wide drawing; null where it does not reach. */
+function shiftPx(from: Scene['camera'], { camera, size, pixelRatio }: Scene): [number, number] | null {
+  const dx = Math.round((camera.x - from.x) * camera.scale * pixelRatio);
+  const dy = Math.round((camera.y - from.y) * camera.scale * pixelRatio);
+  const reaches = Math.abs(dx) <= Math.floor(size.width * BEYOND) * pixelRatio && Math.abs(dy) <= Math.floor(size.height * BEYOND) * pixelRatio;
+  return reaches ? [dx, dy] : null;
+}
+
+function drawWide(now: Scene): NonNullable<typeof wide> {
+  const size = { width: now.size.width + 2 * Math.floor(now.size.width * BEYOND), height: now.size.height + 2 * Math.floor(now.size.height * BEYOND) };
+  const [width, height] = [Math.round(size.width * now.pixelRatio), Math.round(size.height * now.pixelRatio)];
+  const kept = wide && wide.canvas.width === width && wide.canvas.height === height ? wide : null;
+  const surface = kept?.canvas ?? new OffscreenCanvas(width, height);
+  const to = kept?.context ?? surface.getContext('2d', { alpha: false });
+  if (!to) throw new Error('this browser has no 2D canvas in workers');
+  drawScene(to, { ...now, size });
+  return { canvas: surface, context: to, of: now, camera: now.camera };
 }
 
 /** How many segments have a speed class, and a digest (FNV-1a) of all classes. */
