@@ -146,7 +146,8 @@ impl Service {
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
-        let api = Api { city, watch: follower.watch(), registry, also_ready, history: Some(history), stop: stop.clone() };
+        let api =
+            Api { city, watch: follower.watch(), registry, also_ready, history: Some(history), stop: stop.clone() };
         let address = listener.local_addr()?;
         tracing::info!(
             segments = network.segments().len(),

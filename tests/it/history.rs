@@ -129,7 +129,10 @@ fn what_cannot_be_answered_is_one_sentence() {
     let empty = city.path("nothing");
     for (words, told) in [
         (vec!["typical-day", "--corridor", "No Street"], "there is no corridor `No Street`"),
-        (vec!["typical-day", "--whole-city", "--from", "2020-01-01", "--to", "2020-01-07"], "there is no history of the city"),
+        (
+            vec!["typical-day", "--whole-city", "--from", "2020-01-01", "--to", "2020-01-07"],
+            "there is no history of the city",
+        ),
         (vec!["quality", "--from", "2026-06-07", "--to", "2026-06-01"], "begins after it ends"),
         (vec!["quality", "--hours", "10-6"], "hours are given as 6-10"),
         (vec!["quality", "--without", "Karneval"], "neither a date"),
