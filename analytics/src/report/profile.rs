@@ -128,6 +128,11 @@ fn add(history: &History, date: Date, source: &str) -> Result<bool, ReportError>
     Ok(true)
 }
 
+/// Whether a day has its table of hours.
+pub(super) fn has_hours(history: &History, date: Date) -> bool {
+    file::hours_path(history, date).exists()
+}
+
 /// The tables of hours that there are of a stretch.
 fn hour_files(history: &History, days: &RangeInclusive<Date>) -> Vec<PathBuf> {
     let numbers = day_number(*days.start())..=day_number(*days.end());

@@ -75,7 +75,7 @@ fn a_corridor_that_got_slower_by_a_fifth_is_ranked_first_and_is_clear() {
     assert!(percent.low < 20.0 && percent.high > 20.0, "{percent:?}");
     assert_eq!((first.before.days, first.after.days), (20, 20));
 
-    // The comparison of that corridor alone says the same, read from the cells and not from the table of hours.
+    // The comparison of that corridor alone says the same.
     let place = Place::of_area(worse, &history.network);
     let alone = compare(&history, &place, &question()).unwrap();
     assert_eq!(alone.change, first.change);
@@ -293,6 +293,35 @@ fn adding_a_day_twice_changes_nothing() {
     std::fs::remove_dir_all(folder.path().join("profile")).unwrap();
     profile::update(&history_of, &days).unwrap();
     assert_eq!(table(&history_of, "2026-06-08"), after, "as if it had always been so");
+}
+
+/// The tables of hours hold what the cells hold; a day without a table is read from the cells.
+#[test]
+fn hours_are_the_same_from_tables_and_from_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made { hours: (5, 9), vehicles: 2.0, ..made("2026-10-23", "2026-10-27") };
+    let history_of = history(&made, folder.path());
+    let place = &corridors(&history_of)[0];
+    let days = dates("2026-10-23..2026-10-27").unwrap();
+    let from_cells = Series::of(&history_of, place, &days, 60).unwrap();
+    let same = |what: &str| {
+        let found = Series::by_hours(&history_of, place, &days, &When::default()).unwrap();
+        for day in 0..5 {
+            for hour in 0..24 {
+                assert_eq!(found.slot(day, hour), from_cells.slot(day, hour), "{what}: day {day}, hour {hour}");
+            }
+        }
+    };
+    same("tables");
+    assert!(profile::file::hours_path(&history_of, date("2026-10-25").unwrap()).exists());
+    // The newest day is not over while its file has minutes, not fives.
+    let five = folder.path().join("cells_5min/city=made/date=2026-10-27");
+    let one = folder.path().join("cells_1min/city=made/date=2026-10-27/hour=05");
+    std::fs::create_dir_all(&one).unwrap();
+    std::fs::rename(five.join("day.parquet"), one.join("part.parquet")).unwrap();
+    std::fs::remove_dir_all(folder.path().join("profile")).unwrap();
+    same("a day from its minutes");
+    assert!(!profile::file::hours_path(&history_of, date("2026-10-27").unwrap()).exists());
 }
 
 #[test]

@@ -273,9 +273,13 @@ fn ranking(report: &Ranking, l: Language) -> Table {
             Value::Text(verdict_word(r.verdict, l).to_owned()),
         ]
     });
-    Table {
-        heading: l.say("What changed", "Was sich änderte", "变化排名").to_owned(), columns, rows: rows.collect()
+    let mut rows: Vec<Vec<Value>> = rows.collect();
+    if report.kind == PlaceKind::Corridor {
+        // A corridor's id is its name.
+        columns.remove(2);
+        rows.iter_mut().for_each(|row| drop(row.remove(2)));
     }
+    Table { heading: l.say("What changed", "Was sich änderte", "变化排名").to_owned(), columns, rows }
 }
 
 fn typical_ranking(report: &TypicalRanking, l: Language) -> Table {
