@@ -9,7 +9,7 @@
 //! - [`profile`]: the tables that are kept beside the archive, one local day after the other
 //! - [`statistics`]: a change between two groups of days, with its interval
 //! - [`typical`], [`compare`], [`ranking`], [`reliability`], [`bottlenecks`], [`quality`]: the reports
-//! - [`told`], [`table`], [`plot`], [`page`], [`words`]: how they are told
+//! - [`told`], [`table`], [`plot`], [`notes`], [`page`], [`words`]: how they are told
 //! - [`made`]: an archive that is made up, for tests and benchmarks
 //!
 //! Rules of all of them. Days are days of the city's clock. Averages are never averaged: sums are added, ratios come
@@ -20,6 +20,7 @@
 pub mod bottlenecks;
 pub mod compare;
 pub mod made;
+pub mod notes;
 pub mod page;
 pub mod place;
 pub mod plot;

@@ -69,6 +69,11 @@ const SIDES: [&str; 8] = [
     "6-10",
 ];
 
+/// The words of a comparison of a corridor.
+fn corridor(name: &str) -> Vec<&str> {
+    [&["compare", "--corridor", name][..], &SIDES].concat()
+}
+
 fn number(value: &Value, path: &str) -> f64 {
     value.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} of {value}"))
 }
@@ -76,7 +81,6 @@ fn number(value: &Value, path: &str) -> f64 {
 #[test]
 fn reports_find_what_was_planted() {
     let city = City::make();
-    let corridor = |name: &str| [&["compare", "--corridor", name][..], &SIDES].concat();
     let worse = city.json(&corridor(&city.worse));
     assert_eq!(worse["verdict"], "increase");
     assert!(number(&worse, "/change/travel_time_percent/low") > 0.0);
@@ -129,7 +133,10 @@ fn what_cannot_be_answered_is_one_sentence() {
     let empty = city.path("nothing");
     for (words, told) in [
         (vec!["typical-day", "--corridor", "No Street"], "there is no corridor `No Street`"),
-        (vec!["typical-day", "--whole-city", "--from", "2020-01-01", "--to", "2020-01-07"], "there is no history of the city"),
+        (
+            vec!["typical-day", "--whole-city", "--from", "2020-01-01", "--to", "2020-01-07"],
+            "there is no history of the city",
+        ),
         (vec!["quality", "--from", "2026-06-07", "--to", "2026-06-01"], "begins after it ends"),
         (vec!["quality", "--hours", "10-6"], "hours are given as 6-10"),
         (vec!["quality", "--without", "Karneval"], "neither a date"),

@@ -132,9 +132,7 @@ async fn answer(
     });
     match done.await {
         Ok(Ok(Answer::Json(json))) => (StatusCode::OK, axum::Json(json)).into_response(),
-        Ok(Ok(Answer::Csv(text))) => {
-            ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response()
-        }
+        Ok(Ok(Answer::Csv(text))) => ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response(),
         Ok(Err(error)) => refused(&error),
         Err(_) => fault(StatusCode::INTERNAL_SERVER_ERROR, "history", "the report ended early; see the log"),
     }
@@ -191,9 +189,7 @@ fn asked(history: &History, name: &str, words: &Words) -> Result<Report, ReportE
             };
             match question(history, words, when.clone())? {
                 Some(question) => Report::Ranking(ranking(history, kind, &question, top)?),
-                None => {
-                    Report::TypicalRanking(ranking::typical(history, &stretch(history, words)?, &when, top)?)
-                }
+                None => Report::TypicalRanking(ranking::typical(history, &stretch(history, words)?, &when, top)?),
             }
         }
         "reliability" => {

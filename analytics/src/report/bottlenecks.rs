@@ -81,9 +81,7 @@ pub fn source_of(path: &Path) -> Option<String> {
 pub fn write(path: &Path, jams: &[Jam], source: &str) -> Result<(), ReportError> {
     let text = serde_json::to_vec(&DayFile { source: source.to_owned(), jams: jams.to_vec() })
         .map_err(|e| ReportError::Query(e.to_string()))?;
-    file::replace(path, |mut out| {
-        out.write_all(&text).map_err(|error| ReportError::Write { path: path.into(), error })
-    })
+    file::replace(path, |mut out| out.write_all(&text).map_err(|error| ReportError::Write { path: path.into(), error }))
 }
 
 fn read(path: &Path) -> Option<DayFile> {

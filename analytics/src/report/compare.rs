@@ -138,7 +138,7 @@ pub struct Question {
 pub fn compare(history: &History, place: &Place, question: &Question) -> Result<Comparison, ReportError> {
     let sides = |place: &Place| {
         let of = |days| -> Result<Vec<DayFigures>, ReportError> {
-            let series = Series::of(history, place, days, 60)?;
+            let series = Series::by_hours(history, place, days, &question.when)?;
             Ok(day_figures(&series, place, &question.when, history))
         };
         Ok::<_, ReportError>((of(&question.before)?, of(&question.after)?))

@@ -164,7 +164,8 @@ impl Made {
 
     /// How slow a day is, of the city (`of` 0) or of a segment.
     fn day_factor(&self, of: i64, local_day: usize) -> f64 {
-        let mut draw = Draw(self.seed.rotate_left(9) ^ of.cast_unsigned() ^ (local_day as u64).wrapping_mul(0x9e37_79b9));
+        let mut draw =
+            Draw(self.seed.rotate_left(9) ^ of.cast_unsigned() ^ (local_day as u64).wrapping_mul(0x9e37_79b9));
         draw.bits();
         (draw.normal() * self.day_sigma).exp()
     }

@@ -1,7 +1,9 @@
 //! The pictures of a report, as SVG that takes its colours from the page.
 //!
 //! Upstream: every report. Downstream: [`super::page`]. Every picture has a title and a description for who cannot see it,
-//! axes with units, and shapes where colours differ.
+//! axes with units, and shapes where colours differ. [`axis`] has what all of them draw with.
+
+mod axis;
 
 use super::bottlenecks::BottleneckReport;
 use super::compare::{Comparison, Verdict};
@@ -9,10 +11,11 @@ use super::quality::QualityReport;
 use super::ranking::{Ranking, TypicalRanking};
 use super::reliability::ReliabilityReport;
 use super::statistics::Interval;
-use super::table::{escaped, push};
+use super::table::push;
 use super::told::{Report, verdict_word};
 use super::typical::{Band, TypicalDay, TypicalRow};
 use super::words::Language;
+use axis::{Axis, WIDTH, date_label, digits, line, open, shortened, text};
 
 /// A picture and what stands below it.
 pub struct Figure {
@@ -22,8 +25,6 @@ pub struct Figure {
 
 /// Rows that a picture shows; the table has all.
 const ROWS_MAX: usize = 40;
-
-const WIDTH: f64 = 980.0;
 
 /// The pictures of a report, in order.
 pub fn figures(report: &Report, l: Language) -> Vec<Figure> {
@@ -38,76 +39,14 @@ pub fn figures(report: &Report, l: Language) -> Vec<Figure> {
     }
 }
 
-/// A linear axis in pixels.
-#[derive(Clone, Copy)]
-struct Axis {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    /// Over values, with some air; `with` is on it in any case.
-    fn over(values: impl Iterator<Item = f64>, with: Option<f64>, from: f64, to: f64) -> Self {
-        let (low, high) = values.chain(with).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        let air = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.1 };
-        let low = if low >= 0.0 { (low - air).max(0.0) } else { low - air };
-        Self { low, high: high + air, from, to }
-    }
-
-    fn at(self, value: f64) -> f64 {
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
-    }
-
-    /// Round values on it, about `n`.
-    fn ticks(self, n: f64) -> Vec<f64> {
-        let raw = (self.high - self.low) / n;
-        let power = 10_f64.powf(raw.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw).unwrap_or(power * 10.0);
-        let first = (self.low / step).ceil() as i64;
-        let last = (self.high / step).floor() as i64;
-        (first..=last).map(|i| i as f64 * step).collect()
-    }
-}
-
-fn digits(ticks: &[f64]) -> usize {
-    let step = ticks.windows(2).map(|w| w[1] - w[0]).fold(1.0, f64::min);
-    if step >= 1.0 { 0 } else if step >= 0.1 { 1 } else { 2 }
-}
-
-fn open(height: f64, title: &str, description: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\"><title>{}</title><desc>{}</desc>",
-        escaped(title),
-        escaped(description)
-    )
-}
-
-fn text(out: &mut String, x: f64, y: f64, anchor: &str, class: &str, words: &str) {
-    push(
-        out,
-        format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\">{}</text>",
-            escaped(words)
-        ),
-    );
-}
-
-fn line(out: &mut String, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
-    push(
-        out,
-        format_args!("<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"),
-    );
-}
-
 /// One panel a weekday: the middle day and the band of eight in ten.
 fn week(report: &TypicalDay, l: Language) -> Figure {
     let is_path = report.place.kind.is_path();
-    let scaled = |band: Band| if is_path { band } else { Band { p10: band.p10 * 3.6, p50: band.p50 * 3.6, p90: band.p90 * 3.6 } };
+    let scaled = |band: Band| {
+        if is_path { band } else { Band { p10: band.p10 * 3.6, p50: band.p50 * 3.6, p90: band.p90 * 3.6 } }
+    };
     let of = |row: &TypicalRow| if is_path { row.travel_time_s } else { row.speed_mps }.map(scaled);
-    let (panel, height, top) = (WIDTH / 7.0, 300.0, 44.0);
+    let (height, top) = (300.0, 44.0);
     let bottom = height - 36.0;
     let (left, room) = (46.0, (WIDTH - 46.0) / 7.0);
     let values = report.rows.iter().filter_map(of).flat_map(|b| [b.p10, b.p90]);
@@ -124,7 +63,6 @@ fn week(report: &TypicalDay, l: Language) -> Figure {
         "七个面板，周一至周日；线为各日中位数，色带为第 10 至第 90 百分位。",
     );
     let mut out = open(height, what, description);
-    debug_assert!(panel > 0.0);
     let ticks = y.ticks(5.0);
     for tick in &ticks {
         line(&mut out, "grid", left, y.at(*tick), WIDTH, y.at(*tick));
@@ -205,7 +143,8 @@ fn days(report: &Comparison, l: Language) -> Figure {
         line(&mut out, "grid", left, y.at(*tick), WIDTH, y.at(*tick));
         text(&mut out, left - 6.0, y.at(*tick) + 4.0, "end", "", &l.number(*tick, digits(&ticks)));
     }
-    for (side, word) in [("before", l.say("before", "vorher", "之前")), ("after", l.say("after", "nachher", "之后"))] {
+    for (side, word) in [("before", l.say("before", "vorher", "之前")), ("after", l.say("after", "nachher", "之后"))]
+    {
         let is_before = side == "before";
         let of_side: Vec<(usize, f64, &str)> = known
             .iter()
@@ -216,7 +155,8 @@ fn days(report: &Comparison, l: Language) -> Figure {
         let (Some(first), Some(last)) = (of_side.first(), of_side.last()) else { continue };
         let gap = if is_before { 0.0 } else { 30.0 };
         let x = |i: usize| left + 10.0 + gap + step * (i as f64 + 0.5);
-        let mean = of_side.iter().map(|p| p.1).sum::<f64>() / of_side.len() as f64;
+        let of = if is_before { &report.before } else { &report.after };
+        let Some(mean) = (if has_times { of.travel_time_s } else { of.delay_vehicle_h_per_day }) else { continue };
         let class = if is_before { "blue" } else { "orange" };
         push(
             &mut out,
@@ -261,7 +201,7 @@ struct Bar {
 
 fn intervals(bars: &[Bar], unit: &str, title: &str, l: Language) -> Figure {
     let (left, right, row, top) = (300.0, WIDTH - 130.0, 26.0, 30.0);
-    let height = top + row * bars.len() as f64 + 34.0;
+    let height = top + row * bars.len() as f64 + 40.0;
     let known = bars.iter().filter_map(|b| b.interval).flat_map(|i| [i.low, i.high]);
     let x = Axis::over(known, Some(0.0), left, right);
     let description = l.say(
@@ -289,7 +229,10 @@ fn intervals(bars: &[Bar], unit: &str, title: &str, l: Language) -> Figure {
         let hollow = if interval.is_clear() { "" } else { " hollow" };
         push(
             &mut out,
-            format_args!("<circle class=\"{class}{hollow}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\"/>", x.at(interval.value)),
+            format_args!(
+                "<circle class=\"{class}{hollow}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\"/>",
+                x.at(interval.value)
+            ),
         );
         let sign = if interval.value > 0.0 { "+" } else { "" };
         let told = format!("{sign}{} {unit}", l.number(interval.value, 1));
@@ -300,7 +243,11 @@ fn intervals(bars: &[Bar], unit: &str, title: &str, l: Language) -> Figure {
 
 fn intervals_of_comparison(report: &Comparison, l: Language) -> Figure {
     let is_path = report.place.kind.is_path();
-    let what = if is_path { l.say("travel time", "Reisezeit", "旅行时间") } else { l.say("pace", "Zeit je km", "单位里程时间") };
+    let what = if is_path {
+        l.say("travel time", "Reisezeit", "旅行时间")
+    } else {
+        l.say("pace", "Zeit je km", "单位里程时间")
+    };
     let delay = l.say("delay", "Verlust", "延误");
     let class = |of: Option<Interval>| of.map_or("grey", class_of);
     let bar = |name: String, of: Option<Interval>| Bar { name, interval: of, class: class(of) };
@@ -341,17 +288,10 @@ fn class_of(interval: Interval) -> &'static str {
     }
 }
 
-fn shortened(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
-        return name.to_owned();
-    }
-    name.chars().take(most - 1).chain(['…']).collect()
-}
-
 fn bars(report: &TypicalRanking, l: Language) -> Figure {
     let (left, right, row, top) = (300.0, WIDTH - 70.0, 22.0, 12.0);
     let rows: Vec<_> = report.rows.iter().take(ROWS_MAX).collect();
-    let height = top + row * rows.len() as f64 + 34.0;
+    let height = top + row * rows.len() as f64 + 40.0;
     let x = Axis::over(rows.iter().map(|r| r.delay_vehicle_h_per_day), Some(0.0), left, right);
     let title = l.say("Delay a day", "Verlust je Tag", "每日延误");
     let mut out = open(height, title, title);
@@ -387,7 +327,7 @@ fn spreads(report: &ReliabilityReport, l: Language) -> Figure {
     let rows = report.rows.iter().filter(|r| places == 1 || r.period == "all").take(ROWS_MAX);
     let rows: Vec<_> = rows.collect();
     let (left, right, row, top) = (300.0, WIDTH - 20.0, 26.0, 30.0);
-    let height = top + row * rows.len() as f64 + 34.0;
+    let height = top + row * rows.len() as f64 + 40.0;
     let values = rows.iter().flat_map(|r| [r.travel_time_index, r.planning_time_index]).flatten();
     let x = Axis::over(values, Some(1.0), left, right);
     let title = l.say("Travel time over free flow", "Reisezeit durch freie Fahrt", "旅行时间与自由流之比");
@@ -426,6 +366,16 @@ fn spreads(report: &ReliabilityReport, l: Language) -> Figure {
 /// A field a day and bottleneck; the fuller, the longer.
 fn calendar(report: &BottleneckReport, l: Language) -> Figure {
     let rows: Vec<_> = report.rows.iter().take(ROWS_MAX).collect();
+    if rows.is_empty() {
+        let none = l.say(
+            "No bottleneck was sustained on these days.",
+            "An diesen Tagen hielt sich kein Engpass.",
+            "这些日期内没有持续瓶颈。",
+        );
+        let mut out = open(40.0, none, none);
+        text(&mut out, 0.0, 24.0, "start", "strong", none);
+        return Figure { svg: out + "</svg>", caption: String::new() };
+    }
     let longest = rows.iter().flat_map(|r| &r.calendar).map(|c| c.minutes).max().unwrap_or(1).max(1);
     let (left, top, row) = (260.0, 34.0, 20.0);
     let size = ((WIDTH - left) / report.days.len().max(1) as f64).min(28.0);
@@ -435,7 +385,7 @@ fn calendar(report: &BottleneckReport, l: Language) -> Figure {
     // As many dates as there is room for.
     let every = (70.0 / size).ceil() as usize;
     for (i, date) in report.days.iter().enumerate().step_by(every.max(1)) {
-        text(&mut out, left + size * i as f64, 20.0, "start", "", date);
+        date_label(&mut out, left + size * i as f64, date);
     }
     for (i, one) in rows.iter().enumerate() {
         let y = top + row * i as f64;
@@ -469,7 +419,8 @@ fn calendar(report: &BottleneckReport, l: Language) -> Figure {
 
 /// The share of the network that was seen, by day and source.
 fn coverage(report: &QualityReport, l: Language) -> Figure {
-    let sources: Vec<&String> = report.rows.iter().map(|r| &r.source).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let sources: Vec<&String> =
+        report.rows.iter().map(|r| &r.source).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     let mut dates: Vec<&String> = report.rows.iter().map(|r| &r.date).collect();
     dates.sort();
     dates.dedup();
@@ -480,7 +431,7 @@ fn coverage(report: &QualityReport, l: Language) -> Figure {
     let mut out = open(height, title, title);
     let every = (80.0 / size).ceil().max(1.0) as usize;
     for (i, date) in dates.iter().enumerate().step_by(every) {
-        text(&mut out, left + size * i as f64, 20.0, "start", "", date);
+        date_label(&mut out, left + size * i as f64, date);
     }
     for (i, source) in sources.iter().enumerate() {
         let base = top + row * (i as f64 + 1.0) - 8.0;

@@ -128,6 +128,11 @@ fn add(history: &History, date: Date, source: &str) -> Result<bool, ReportError>
     Ok(true)
 }
 
+/// Whether a day has its table of hours.
+pub(super) fn has_hours(history: &History, date: Date) -> bool {
+    file::hours_path(history, date).exists()
+}
+
 /// The tables of hours that there are of a stretch.
 fn hour_files(history: &History, days: &RangeInclusive<Date>) -> Vec<PathBuf> {
     let numbers = day_number(*days.start())..=day_number(*days.end());
@@ -148,9 +153,10 @@ fn of_segments(frame: LazyFrame, segments: Option<&[i64]>) -> Result<LazyFrame, 
 }
 
 fn in_hours(when: &When) -> Expr {
-    let ranges = when.hours.iter().map(|(from, to)| {
-        col("hour").gt_eq(lit(i32::from(*from))).and(col("hour").lt(lit(i32::from(*to))))
-    });
+    let ranges = when
+        .hours
+        .iter()
+        .map(|(from, to)| col("hour").gt_eq(lit(i32::from(*from))).and(col("hour").lt(lit(i32::from(*to)))));
     ranges.reduce(Expr::or).unwrap_or(lit(false))
 }
 
@@ -192,7 +198,12 @@ pub(super) fn hours_of(history: &History, place: &Place, clock: Clock) -> Result
 }
 
 /// Rows of the tables of hours of some segments, for paths; the day is that of `clock`.
-pub(super) fn seen_of(history: &History, segments: &[i64], when: &When, clock: &Clock) -> Result<Vec<Seen>, ReportError> {
+pub(super) fn seen_of(
+    history: &History,
+    segments: &[i64],
+    when: &When,
+    clock: &Clock,
+) -> Result<Vec<Seen>, ReportError> {
     let days = clock.date(0)..=clock.date(clock.days() - 1);
     let paths = hour_files(history, &days);
     if paths.is_empty() {
@@ -348,7 +359,8 @@ pub(super) fn weekday_sums(
     });
     let scan = scan(&paths)?;
     // Without a choice of hours the column is not read.
-    let chosen = if when.hours == [(0, 24)] { scan } else { scan.filter(quarters.reduce(Expr::or).unwrap_or(lit(false))) };
+    let chosen =
+        if when.hours == [(0, 24)] { scan } else { scan.filter(quarters.reduce(Expr::or).unwrap_or(lit(false))) };
     let sums = ["distance_mm", "time_ms", "delay_ms"].map(|name| col(name).sum());
     let vehicles = col("vehicles_min").max().cast(DataType::Int64);
     let found = chosen

@@ -156,12 +156,8 @@ fn of_table(paths: &[PathBuf], clock: &Clock) -> Result<BTreeMap<(String, usize)
 
 /// What the cells say of vehicles, in intervals of five minutes.
 fn of_cells(history: &History, clock: &Clock) -> Result<BTreeMap<(String, usize), Sums>, ReportError> {
-    let length_mm: std::collections::HashMap<i64, i64> = history
-        .network
-        .segments()
-        .iter()
-        .map(|s| (signed(s.id), (s.length_m * 1_000.0).round() as i64))
-        .collect();
+    let length_mm: std::collections::HashMap<i64, i64> =
+        history.network.segments().iter().map(|s| (signed(s.id), (s.length_m * 1_000.0).round() as i64)).collect();
     let network_mm: i64 = length_mm.values().sum();
     let mut sums: BTreeMap<(String, usize), Sums> = BTreeMap::new();
     for day in 0..clock.days() {

@@ -254,7 +254,8 @@ pub fn typical(
     profile::update(history, days)?;
     let found = profile::weekday_sums(history, days, when)?;
     let all = found.len();
-    let mut rows: Vec<_> = found.into_iter().filter(|row| row.vehicles_min >= K_EXPORT && row.distance_mm > 0).collect();
+    let mut rows: Vec<_> =
+        found.into_iter().filter(|row| row.vehicles_min >= K_EXPORT && row.distance_mm > 0).collect();
     let told = rows.len();
     let per_day = |row: &profile::WeekdaySum| row.delay_ms as f64 / 3.6e6 / row.days_of_table.max(1) as f64;
     rows.sort_by(|a, b| per_day(b).total_cmp(&per_day(a)).then(a.segment.cmp(&b.segment)));

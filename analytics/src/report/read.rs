@@ -173,8 +173,8 @@ impl Archive {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ReportError::Io { path, error }),
         };
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|error| ReportError::Damaged { path, what: error.to_string() })?;
+        let manifest: Manifest =
+            serde_json::from_str(&text).map_err(|error| ReportError::Damaged { path, what: error.to_string() })?;
         Ok(Some(manifest.files.into_iter().map(|f| f.path).collect()))
     }
 

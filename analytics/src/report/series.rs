@@ -1,7 +1,7 @@
 //! A place's history by local day and slot of the wall clock: sums, travel time, how much of it was seen.
 //!
 //! Upstream: rows of [`super::read`] for places that one drives through, the table of hours of [`super::profile`] for
-//! zones and the city. Downstream: the reports.
+//! zones, the city, and comparisons. Downstream: the reports.
 //!
 //! A place's travel time in a slot is the sum over its segments of length over speed (Σ distance / Σ time of the slot). It is
 //! given where at least [`COVERAGE_MIN`] of the length was driven; segments without a vehicle take the mean pace of
@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use super::place::Place;
 use super::profile;
 use super::read::Rows;
-use super::{COVERAGE_MIN, History, ReportError};
+use super::{COVERAGE_MIN, History, ReportError, When};
 use crate::calendar::Clock;
 
 /// Slots times segments of one series, 16 B each; above it the question is refused.
@@ -94,6 +94,36 @@ impl Series {
         if is_seen { Ok(series) } else { Err(History::no_data(place, days)) }
     }
 
+    /// A place's history in slots of an hour: from the tables of hours where a day has one, which holds the same sums in a
+    /// twelfth of the rows, else from the cells. Hours that are not asked for stay empty.
+    ///
+    /// # Errors
+    /// Whatever the archive says, and when there is nothing.
+    pub fn by_hours(
+        history: &History,
+        place: &Place,
+        days: &RangeInclusive<Date>,
+        when: &When,
+    ) -> Result<Self, ReportError> {
+        if !place.kind.is_path() {
+            return Self::of(history, place, days, 60);
+        }
+        profile::update(history, days)?;
+        let clock = history.clock(days)?;
+        let mut seen = profile::seen_of(history, &place.segments(), when, &clock)?;
+        // Days that are not over have no table: from the first of them on, the cells are read.
+        let open = (0..clock.days()).filter(|&day| !profile::has_hours(history, clock.date(day))).collect::<Vec<_>>();
+        if let (Some(&first), Some(&last)) = (open.first(), open.last()) {
+            let span = clock.day_ms(first).start..clock.day_ms(last).end;
+            let rows = history.archive.rows(&place.segments(), &span)?;
+            let of_open = seen_of_rows(&rows, &clock, 60);
+            seen.extend(of_open.filter(|row| open.binary_search(&row.day).is_ok() && when.has_hour(row.slot as u32)));
+        }
+        let series = Self::fold(place, clock, 60, seen.into_iter())?;
+        let is_seen = series.slots.iter().any(|s| s.time_ms > 0);
+        if is_seen { Ok(series) } else { Err(History::no_data(place, days)) }
+    }
+
     /// Empty slots.
     pub fn empty(clock: Clock, slot_minutes: u32) -> Self {
         let slots = vec![Slot::default(); clock.days() * (1_440 / slot_minutes as usize)];
@@ -111,20 +141,7 @@ impl Series {
     /// When it would take too much memory.
     pub fn of_rows(place: &Place, rows: &Rows, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
         let of_clock = clock.clone();
-        let seen = (0..rows.len()).filter_map(|row| {
-            let local = of_clock.at(rows.start_ms[row])?;
-            Some(Seen {
-                day: local.day,
-                slot: (local.minute / slot_minutes) as usize,
-                segment: rows.segment[row],
-                distance_mm: rows.distance_mm[row],
-                time_ms: rows.time_ms[row],
-                delay_ms: rows.delay_ms[row],
-                vehicles_min: rows.vehicles_min(row),
-                minutes: rows.minutes[row],
-                free_flow_mmps: rows.free_flow_mmps[row],
-            })
-        });
+        let seen = seen_of_rows(rows, &of_clock, slot_minutes);
         Self::fold(place, clock, slot_minutes, seen)
     }
 
@@ -173,6 +190,24 @@ impl Series {
         series.free_time_s = free_time_s(place, &free);
         Ok(series)
     }
+}
+
+/// Rows on the local clock.
+fn seen_of_rows(rows: &Rows, clock: &Clock, slot_minutes: u32) -> impl Iterator<Item = Seen> {
+    (0..rows.len()).filter_map(move |row| {
+        let local = clock.at(rows.start_ms[row])?;
+        Some(Seen {
+            day: local.day,
+            slot: (local.minute / slot_minutes) as usize,
+            segment: rows.segment[row],
+            distance_mm: rows.distance_mm[row],
+            time_ms: rows.time_ms[row],
+            delay_ms: rows.delay_ms[row],
+            vehicles_min: rows.vehicles_min(row),
+            minutes: rows.minutes[row],
+            free_flow_mmps: rows.free_flow_mmps[row],
+        })
+    })
 }
 
 /// Sums of one segment in one slot.

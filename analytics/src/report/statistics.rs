@@ -232,7 +232,7 @@ fn judged(of: Estimate, what: Change) -> Option<(f64, f64, f64)> {
 /// Quantiles of (drawn − found) / error drawn, at both ends.
 fn studentised(b: &Group, a: &Group, value: f64, what: Change, resamples: usize) -> Option<(f64, f64)> {
     let weights = weights(b, a)?;
-    let mut draw = Draw(0x5eed_0f_da75);
+    let mut draw = Draw(0x5eed);
     let mut scores = Vec::with_capacity(resamples);
     for _ in 0..resamples {
         let (before, after) = (b.drawn(&mut draw), a.drawn(&mut draw));

@@ -137,18 +137,25 @@ fn width(text: &str) -> usize {
     text.chars().count() + text.chars().filter(wide).count()
 }
 
-/// Values as eight heights of a block; a gap where there is none.
+/// Values as eight heights of a block, from the lowest to the highest; a gap where there is none.
 pub fn sparkline(values: &[Option<f64>]) -> String {
+    sparkline_within(values, bounds(values.iter().flatten().copied()))
+}
+
+/// The same between bounds, so that several can be compared.
+pub fn sparkline_within(values: &[Option<f64>], (low, high): (f64, f64)) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let known: Vec<f64> = values.iter().flatten().copied().collect();
-    let low = known.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let block = |value: &Option<f64>| match value {
         None => ' ',
         Some(_) if high <= low => BLOCKS[3],
         Some(value) => BLOCKS[(((value - low) / (high - low) * 7.0).round() as usize).min(7)],
     };
     values.iter().map(block).collect()
+}
+
+/// The least and the greatest of some values; turned round where there is none.
+pub fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 
 /// Text for HTML and SVG.
@@ -158,4 +165,27 @@ pub fn escaped(text: &str) -> String {
 
 pub(super) fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a text can be written into memory");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_is_quoted_where_it_must_and_says_nothing_of_what_is_not_known() {
+        let columns = ["a", "b", "c"].map(|key| Column { key, heading: key, unit: "" }).to_vec();
+        let row = vec![Value::Text("x, \"y\"".to_owned()), Value::Missing, Value::Number(-1.25, 1)];
+        let table = Table { heading: String::new(), columns, rows: vec![row] };
+        assert_eq!(table.csv(), "a,b,c\r\n\"x, \"\"y\"\"\",,-1.2\r\n");
+        assert!(table.text(Language::German).contains("−1,2") && table.text(Language::German).contains('–'));
+        assert!(table.html(Language::English).contains("x, &quot;y&quot;"));
+    }
+
+    #[test]
+    fn lines_share_a_scale_and_gaps_stay_gaps() {
+        assert_eq!(sparkline(&[Some(1.0), None, Some(8.0)]), "▁ █");
+        assert_eq!(sparkline_within(&[Some(1.0), Some(2.0)], (1.0, 8.0)), "▁▂");
+        assert_eq!((sparkline(&[Some(3.0)]), sparkline(&[None])), ("▄".to_owned(), " ".to_owned()));
+        assert_eq!(width("周一a"), 5);
+    }
 }

@@ -7,14 +7,15 @@ use serde_json::Value as Json;
 use super::ReportError;
 use super::bottlenecks::BottleneckReport;
 use super::compare::{Changes, Comparison, Side, Verdict};
-use super::page;
+use super::place::PlaceKind;
 use super::quality::QualityReport;
 use super::ranking::{Ranking, TypicalRanking};
 use super::reliability::ReliabilityReport;
 use super::statistics::Interval;
-use super::table::{Column, Table, Value, sparkline};
+use super::table::{Column, Table, Value, bounds, sparkline, sparkline_within};
 use super::typical::TypicalDay;
 use super::words::Language;
+use super::{notes, page};
 
 /// Any of the reports.
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ impl Report {
             | Self::Bottlenecks(_)
             | Self::Quality(_) => out += &self.table(l).text(l),
         }
-        for note in page::notes(self, l) {
+        for note in notes::notes(self, l) {
             out += &format!("\n{note}");
         }
         out + "\n"
@@ -111,18 +112,18 @@ fn column(key: &'static str, heading: &'static str, unit: &'static str) -> Colum
     Column { key, heading, unit }
 }
 
-/// A terminal shows a typical week as one line a weekday, and the hours of the worst one.
+/// A terminal shows a typical week as one line a weekday, all on one scale.
 fn typical_text(report: &TypicalDay, l: Language) -> String {
-    let mut out = String::new();
     let is_path = report.place.kind.is_path();
+    let p50 = |r: &super::typical::TypicalRow| {
+        if is_path { r.travel_time_s.map(|b| b.p50) } else { r.speed_mps.map(|b| b.p50 * 3.6) }
+    };
+    let scale = bounds(report.rows.iter().filter_map(p50));
+    let mut out = String::new();
     for weekday in 1..=7 {
         let rows: Vec<_> = report.rows.iter().filter(|r| r.weekday == weekday).collect();
-        let p50: Vec<Option<f64>> = rows
-            .iter()
-            .map(|r| if is_path { r.travel_time_s.map(|b| b.p50) } else { r.speed_mps.map(|b| b.p50 * 3.6) })
-            .collect();
-        let known = p50.iter().flatten().copied();
-        let (low, high) = known.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let values: Vec<Option<f64>> = rows.iter().map(|r| p50(r)).collect();
+        let (low, high) = bounds(values.iter().flatten().copied());
         let days = rows.iter().map(|r| r.days).max().unwrap_or(0);
         let range = if high < low {
             l.say("not seen enough", "zu wenig gesehen", "观测不足").to_owned()
@@ -131,14 +132,15 @@ fn typical_text(report: &TypicalDay, l: Language) -> String {
             format!("{}–{} {unit}", l.number(low, 0), l.number(high, 0))
         };
         let word = l.say("days", "Tage", "天");
-        out += &format!("{}  {}  {range}  {days} {word}\n", l.weekday(weekday), sparkline(&p50));
+        let line = sparkline_within(&values, scale);
+        out += &format!("{}  {line}  {range}  {days} {word}\n", l.weekday(weekday));
     }
     let scale = if is_path {
         l.say("median travel time, 00–24", "Median der Reisezeit, 00–24", "旅行时间中位数，00–24 时")
     } else {
         l.say("median speed, 00–24", "Median der Geschwindigkeit, 00–24", "速度中位数，00–24 时")
     };
-    out + &format!("    {scale}\n")
+    out + &format!("     {scale}\n")
 }
 
 fn typical(report: &TypicalDay, l: Language) -> Table {
@@ -212,7 +214,13 @@ fn compare(report: &Comparison, l: Language) -> Table {
     rows.push(line(delay, "%", &none, c.delay_percent, 1));
     rows.push(line(l.say("driven a day", "gefahren je Tag", "每日行驶"), "veh·km", &|s| s.vehicle_km_per_day, None, 1));
     rows.push(line(l.say("days", "Tage", "天数"), "", &|s| Some(s.days as f64), None, 0));
-    rows.push(line(l.say("length seen", "Länge gesehen", "覆盖长度"), "%", &|s| Some(s.covered_share * 100.0), None, 0));
+    rows.push(line(
+        l.say("length seen", "Länge gesehen", "覆盖长度"),
+        "%",
+        &|s| Some(s.covered_share * 100.0),
+        None,
+        0,
+    ));
     if let Some(control) = &report.control {
         let own: &Changes = &control.change;
         let name = format!("{} {}", l.say("control", "Vergleich", "对照"), control.place.name);
@@ -234,7 +242,7 @@ pub(super) fn verdict_word(verdict: Verdict, l: Language) -> &'static str {
 }
 
 fn ranking(report: &Ranking, l: Language) -> Table {
-    let columns = vec![
+    let mut columns = vec![
         column("rank", l.say("Rank", "Rang", "排名"), ""),
         column("id", l.say("Place", "Ort", "地点"), ""),
         column("name", l.say("Name", "Name", "名称"), ""),
@@ -265,7 +273,13 @@ fn ranking(report: &Ranking, l: Language) -> Table {
             Value::Text(verdict_word(r.verdict, l).to_owned()),
         ]
     });
-    Table { heading: l.say("What changed", "Was sich änderte", "变化排名").to_owned(), columns, rows: rows.collect() }
+    let mut rows: Vec<Vec<Value>> = rows.collect();
+    if report.kind == PlaceKind::Corridor {
+        // A corridor's id is its name.
+        columns.remove(2);
+        rows.iter_mut().for_each(|row| drop(row.remove(2)));
+    }
+    Table { heading: l.say("What changed", "Was sich änderte", "变化排名").to_owned(), columns, rows }
 }
 
 fn typical_ranking(report: &TypicalRanking, l: Language) -> Table {

@@ -20,7 +20,9 @@ use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    KeyValue, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 use parquet::file::properties::WriterProperties;
 
 use super::day::{DaySums, QUARTERS, Sum};
@@ -86,13 +88,8 @@ pub fn source(paths: &[PathBuf], zone: &str) -> String {
 /// # Errors
 /// A file that cannot be read.
 pub fn sources(path: &Path) -> Result<Sources, ReportError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Sources::new()),
-        Err(error) => return Err(ReportError::Io { path: path.into(), error }),
-    };
+    let Some(metadata) = footer(path)? else { return Ok(Sources::new()) };
     let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|e| damaged(e.to_string()))?;
     let pairs = metadata.file_metadata().key_value_metadata().map_or(&[][..], |pairs| &pairs[..]);
     let text = pairs.iter().find(|pair| pair.key == DAYS_KEY).and_then(|pair| pair.value.as_deref()).unwrap_or("{}");
     serde_json::from_str(text).map_err(|e| damaged(e.to_string()))
@@ -103,10 +100,22 @@ pub fn sources(path: &Path) -> Result<Sources, ReportError> {
 /// # Errors
 /// A file that cannot be read.
 pub fn rows(path: &Path) -> Result<i64, ReportError> {
-    let file = File::open(path).map_err(|error| ReportError::Io { path: path.into(), error })?;
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
-    let metadata = metadata.map_err(|e| ReportError::Damaged { path: path.into(), what: e.to_string() })?;
-    Ok(metadata.file_metadata().num_rows())
+    Ok(footer(path)?.map_or(0, |metadata| metadata.file_metadata().num_rows()))
+}
+
+/// A file's footer without its statistics, which are most of it; `None` where there is no file.
+fn footer(path: &Path) -> Result<Option<ParquetMetaData>, ReportError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ReportError::Io { path: path.into(), error }),
+    };
+    let options = ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let read = ParquetMetaDataReader::new().with_metadata_options(Some(options)).parse_and_finish(&file);
+    read.map(Some).map_err(|e| ReportError::Damaged { path: path.into(), what: e.to_string() })
 }
 
 /// Writes the hours of one day.
@@ -115,12 +124,12 @@ pub fn rows(path: &Path) -> Result<i64, ReportError> {
 /// A folder or file that cannot be written.
 pub fn write_hours(path: &Path, sums: &DaySums, day: i64, days: &Sources) -> Result<(), ReportError> {
     let hours = (0..24).map(|hour| {
-        let rows: Vec<(usize, Sum)> = (0..sums.segments.len())
-            .map(|at| (at, sums.hour(at, hour)))
-            .filter(|(_, sum)| sum.days > 0)
-            .collect();
-        let small = |of: &dyn Fn(&(usize, Sum)) -> i32| Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef;
-        let whole = |of: &dyn Fn(&(usize, Sum)) -> i64| Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
+        let rows: Vec<(usize, Sum)> =
+            (0..sums.segments.len()).map(|at| (at, sums.hour(at, hour))).filter(|(_, sum)| sum.days > 0).collect();
+        let small =
+            |of: &dyn Fn(&(usize, Sum)) -> i32| Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef;
+        let whole =
+            |of: &dyn Fn(&(usize, Sum)) -> i64| Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
         vec![
             small(&|_| day as i32),
             small(&|_| hour as i32),
@@ -151,10 +160,12 @@ pub fn write_weekday(path: &Path, sums: &DaySums, days: &Sources) -> Result<(), 
             .map(|(at, quarter)| (at, quarter, *sums.sum(at, quarter)))
             .filter(|(_, _, sum)| sum.days > 0)
             .collect();
-        let small =
-            |of: &dyn Fn(&(usize, usize, Sum)) -> i32| Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef;
-        let whole =
-            |of: &dyn Fn(&(usize, usize, Sum)) -> i64| Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
+        let small = |of: &dyn Fn(&(usize, usize, Sum)) -> i32| {
+            Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef
+        };
+        let whole = |of: &dyn Fn(&(usize, usize, Sum)) -> i64| {
+            Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef
+        };
         vec![
             whole(&|(at, _, _)| sums.segments[*at].0),
             small(&|(_, quarter, _)| *quarter as i32),
@@ -231,7 +242,8 @@ fn write(
     let field = |name: &&str| Field::new(*name, if is_whole(name) { DataType::Int64 } else { DataType::Int32 }, false);
     let schema = Arc::new(Schema::new(names.iter().map(field).collect::<Vec<_>>()));
     replace(path, |file| {
-        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| failed(e.to_string()))?;
+        let mut writer =
+            ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| failed(e.to_string()))?;
         for columns in pieces {
             let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| failed(e.to_string()))?;
             if batch.num_rows() > 0 {
