@@ -40,11 +40,6 @@ impl Reach {
         self.level(lane) > 0
     }
 
-    /// Whether nothing is known: no lane leads on.
-    pub(crate) fn is_nowhere(self) -> bool {
-        self.0 == 0
-    }
-
     /// How far beyond the segment one gets, mm; `None` from a lane that does not lead on.
     pub(crate) fn beyond_mm(self, lane: u8) -> Option<i32> {
         match self.level(lane) {
@@ -72,7 +67,7 @@ mod tests {
     #[test]
     fn a_lane_says_what_was_set_for_it_rounded_down_and_nothing_of_others() {
         let mut reach = Reach::default();
-        assert!(reach.is_nowhere() && !reach.leads_on(0));
+        assert!((0..8).all(|lane| !reach.leads_on(lane)));
         reach.set(1, 0.0);
         reach.set(2, 199.0);
         reach.set(7, 5_000.0);
