@@ -49,6 +49,12 @@ impl Reach {
         }
     }
 
+    /// Whether the first so many lanes take one equally far.
+    pub(crate) fn is_level(self, lanes: u8) -> bool {
+        let bits = 4 * u32::from(lanes).min(LANES);
+        (self.0 ^ (self.0 & 15) * 0x1111_1111).unbounded_shl(32 - bits) == 0
+    }
+
     /// Whether one gets nowhere farther than from this lane.
     pub(crate) fn is_best(self, lane: u8) -> bool {
         let best = (0..LANES as u8).map(|lane| self.level(lane)).max();
@@ -76,5 +82,8 @@ mod tests {
         assert!(reach.is_best(7) && !reach.is_best(2) && !reach.is_best(0));
         reach.set(7, 100.0);
         assert!(reach.is_best(2) && Reach::ANYWHERE.is_best(3));
+        assert!(reach.is_level(1) && !reach.is_level(2) && Reach::ANYWHERE.is_level(8));
+        reach.set(0, 7.0);
+        assert!(reach.is_level(2) && !reach.is_level(3) && !reach.is_level(9), "level 1 twice, then level 8");
     }
 }
