@@ -57,6 +57,9 @@ pub(crate) struct Args {
 /// The city in the topics and on the page.
 const CITY: &str = "demo";
 
+/// Least traffic of a day, as a share of the busiest hour's: more than in life, so that there is something to see.
+const NIGHT_PERMILLE: u16 = 200;
+
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let mqtt = listen::bind(args.mqtt_listen, "--mqtt-listen", args.allow_remote).await?;
     let http = args.pages.open(args.http_listen, args.allow_remote).await?;
@@ -67,7 +70,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     tokio::spawn(reload::on_hangup(parts, stop.clone()));
     let mqtt_address = mqtt.local_addr()?;
     let network = Arc::new(network::demo());
-    let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact)?;
+    let by_hour = Some(sim::scene::weekday_levels(NIGHT_PERMILLE));
+    let city = args.traffic.city(Arc::clone(&network), simulate::this_second(), Quality::Exact, by_hour)?;
 
     let registry = Registry::new();
     exported::built(&registry, "city")?;

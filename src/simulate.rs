@@ -29,9 +29,10 @@ use crate::{exported, listen, network, progress};
 /// Who drives, and who of them is seen.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct TrafficArgs {
-    /// Vehicles on the road at once
-    #[arg(long, env = "ARTERIAL_VEHICLES", default_value_t = Scenario::default().vehicles)]
-    vehicles: u32,
+    /// Vehicles on the road at once, at any hour [default: 1200; in the city of `arterial` alone as many in the busiest
+    /// hour of the day, and less at others]
+    #[arg(long, env = "ARTERIAL_VEHICLES")]
+    vehicles: Option<u32>,
     /// The same seed gives the same traffic and the same reports
     #[arg(long, env = "ARTERIAL_SEED", default_value_t = Scenario::default().seed)]
     seed: u64,
@@ -62,11 +63,19 @@ impl TrafficArgs {
         Ok((City::new(world, sensors), laid))
     }
 
-    /// A city from that moment on.
-    pub(crate) fn city(&self, network: Arc<Network>, start: TimeMs, usual: Quality) -> anyhow::Result<City> {
+    /// A city from that moment on. Its traffic follows the hours of the day, unless the command line says how much there is.
+    pub(crate) fn city(
+        &self,
+        network: Arc<Network>,
+        start: TimeMs,
+        usual: Quality,
+        by_hour: Option<[u16; 24]>,
+    ) -> anyhow::Result<City> {
         let sensors = self.sensors.config(usual)?;
-        let Self { seed, vehicles, threads, .. } = *self;
-        let scenario = Scenario { seed, vehicles, threads, start, ..Scenario::default() };
+        let Self { seed, threads, .. } = *self;
+        let vehicles = self.vehicles.unwrap_or(Scenario::default().vehicles);
+        let by_hour = by_hour.filter(|_| self.vehicles.is_none());
+        let scenario = Scenario { seed, vehicles, by_hour, threads, start, ..Scenario::default() };
         let world = World::new(network, scenario)?;
         Ok(City::new(world, sensors))
     }
@@ -130,7 +139,7 @@ pub(crate) async fn run(mut args: Args, stop: CancellationToken) -> anyhow::Resu
             args.duration_s = args.duration_s.or(laid.duration_s);
             city
         }
-        None => args.traffic.city(network::streets(&args.network)?, start, Quality::Lifelike)?,
+        None => args.traffic.city(network::streets(&args.network)?, start, Quality::Lifelike, None)?,
     };
     if args.headless {
         let (Some(out), Some(duration_s)) = (&args.out, args.duration_s) else {

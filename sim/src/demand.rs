@@ -152,7 +152,7 @@ impl Demands {
     }
 
     fn draw_level(&mut self, network: &Network, scenario: &Scenario, step: u32, there: usize) -> Vec<Departure> {
-        let wanted = scenario.vehicles as usize;
+        let wanted = scenario.vehicles_at(step) as usize;
         let missing = wanted.saturating_sub(there);
         // At the begin the city fills over some seconds; later a trip is drawn for each that ended.
         let now = missing.min(20 + wanted / 20).min(DEPARTURES_PER_STEP_MAX);

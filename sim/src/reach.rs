@@ -40,11 +40,6 @@ impl Reach {
         self.level(lane) > 0
     }
 
-    /// Whether nothing is known: no lane leads on.
-    pub(crate) fn is_nowhere(self) -> bool {
-        self.0 == 0
-    }
-
     /// How far beyond the segment one gets, mm; `None` from a lane that does not lead on.
     pub(crate) fn beyond_mm(self, lane: u8) -> Option<i32> {
         match self.level(lane) {
@@ -52,6 +47,12 @@ impl Reach {
             15 => Some(FAR_MM),
             level => Some((LEVELS_M[level as usize - 1] * 1_000.0) as i32),
         }
+    }
+
+    /// Whether the first so many lanes take one equally far.
+    pub(crate) fn is_level(self, lanes: u8) -> bool {
+        let bits = 4 * u32::from(lanes).min(LANES);
+        (self.0 ^ (self.0 & 15) * 0x1111_1111).unbounded_shl(32 - bits) == 0
     }
 
     /// Whether one gets nowhere farther than from this lane.
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_lane_says_what_was_set_for_it_rounded_down_and_nothing_of_others() {
         let mut reach = Reach::default();
-        assert!(reach.is_nowhere() && !reach.leads_on(0));
+        assert!((0..8).all(|lane| !reach.leads_on(lane)));
         reach.set(1, 0.0);
         reach.set(2, 199.0);
         reach.set(7, 5_000.0);
@@ -81,5 +82,8 @@ mod tests {
         assert!(reach.is_best(7) && !reach.is_best(2) && !reach.is_best(0));
         reach.set(7, 100.0);
         assert!(reach.is_best(2) && Reach::ANYWHERE.is_best(3));
+        assert!(reach.is_level(1) && !reach.is_level(2) && Reach::ANYWHERE.is_level(8));
+        reach.set(0, 7.0);
+        assert!(reach.is_level(2) && !reach.is_level(3) && !reach.is_level(9), "level 1 twice, then level 8");
     }
 }

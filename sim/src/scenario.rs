@@ -32,6 +32,9 @@ pub struct Scenario {
     pub seed: u64,
     /// With [`Demand::Level`]: vehicles that are wanted on the road at once; as many as find room are there.
     pub vehicles: u32,
+    /// With [`Demand::Level`]: of these so many are wanted by the hour of the day (UTC), permille; `None` is all of them
+    /// at any hour.
+    pub by_hour: Option<[u16; 24]>,
     /// Event time of the first second, UTC; a whole multiple of a second, so that a step lies in one pane.
     pub start: TimeMs,
     pub demand: Demand,
@@ -176,6 +179,7 @@ impl Default for Scenario {
         Self {
             seed: 1,
             vehicles: 1_200,
+            by_hour: None,
             start: TimeMs(1_767_596_400_000),
             demand: Demand::Level,
             types: vec![VehicleType::car()],
@@ -213,6 +217,18 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
+    /// Vehicles that are wanted on the road in a second from the start: hours are joined by straight lines from middle
+    /// to middle.
+    pub(crate) fn vehicles_at(&self, step: u32) -> u32 {
+        let Some(shares) = &self.by_hour else { return self.vehicles };
+        let of_day_s = (self.start.0 / 1_000 + i64::from(step)).rem_euclid(86_400) as u64;
+        let since_middle_s = (of_day_s + 86_400 - 1_800) % 86_400;
+        let (hour, part_s) = ((since_middle_s / 3_600) as usize, since_middle_s % 3_600);
+        let [before, after] = [hour, (hour + 1) % 24].map(|h| u64::from(shares[h]));
+        let share = (before * (3_600 - part_s) + after * part_s) / 3_600;
+        (u64::from(self.vehicles) * share / 1_000).min(u64::from(VEHICLES_MAX)) as u32
+    }
+
     /// Checks what can be checked without a network.
     ///
     /// # Errors
@@ -369,6 +385,19 @@ mod tests {
             let sentence = bad.check().unwrap_err().to_string();
             assert!(sentence.contains(says), "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_day_has_its_levels_and_no_step_between_them() {
+        let mut shares = [200; 24];
+        shares[8] = 1_000;
+        let midnight = TimeMs(Scenario::default().start.0 / 86_400_000 * 86_400_000);
+        let of = Scenario { by_hour: Some(shares), start: midnight, ..Scenario::default() };
+        let at = |hours: f64| of.vehicles_at((hours * 3_600.0) as u32);
+        assert_eq!([3.0, 7.5, 8.0, 8.5, 9.5, 8.5 + 24.0].map(at), [240, 240, 720, 1_200, 240, 1_200]);
+        let levels: Vec<u32> = (0..86_400).map(|s| of.vehicles_at(s)).collect();
+        assert!(levels.windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1));
+        assert_eq!(Scenario::default().vehicles_at(12_345), 1_200);
     }
 
     #[test]

@@ -104,6 +104,12 @@ pub struct Laid {
     pub report: ImportReport,
 }
 
+/// How much of its busiest hour's traffic a city has at each hour of a weekday, permille, for
+/// [`Scenario::by_hour`]; never less than `least`.
+pub fn weekday_levels(least: u16) -> [u16; 24] {
+    demand::weekday_levels(least)
+}
+
 impl Scene {
     /// Name and description of every scenario that is built in.
     pub fn built_in() -> impl Iterator<Item = (&'static str, String)> {

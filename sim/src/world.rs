@@ -15,6 +15,7 @@
 mod arrive;
 mod change;
 mod course;
+mod cross;
 mod forced;
 mod incident;
 mod junction;
@@ -23,6 +24,7 @@ mod motion;
 pub(crate) mod part;
 mod saved;
 mod step;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

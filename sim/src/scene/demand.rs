@@ -22,6 +22,12 @@ pub const WEEKDAY_PERCENT: [f64; 24] = [
     2.0,
 ];
 
+/// Shares of the busiest hour, permille: what is on the road at each hour of a weekday. Never less than `least`.
+pub(super) fn weekday_levels(least: u16) -> [u16; 24] {
+    let most = WEEKDAY_PERCENT.iter().copied().fold(0.0, f64::max);
+    WEEKDAY_PERCENT.map(|percent| ((percent / most * 1_000.0) as u16).max(least))
+}
+
 /// Of the trips that begin in each hour, those from home to work, percent; the rest but [`HOMEWARD_PERCENT`] go from
 /// anywhere to anywhere. Assumed.
 pub const WORKWARD_PERCENT: [f64; 24] = [

@@ -18,7 +18,7 @@ use super::part::{Coming, Context, Part};
 use crate::cars::{LOOK_STEP_MM_S, STOPS, Who};
 use crate::vehicle::{Driver, LaneChange};
 
-/// Who weighs by MOBIL does so every so many seconds.
+/// Who weighs by MOBIL, or stands in a queue, thinks about another lane every so many seconds.
 const EVERY_S: u32 = 3;
 
 /// Weight of the follower's loss (MOBIL: 0 to 0.5 is realistic).
@@ -81,7 +81,9 @@ impl Part {
         let place = info.base as usize + index;
         let who = self.cars.who[place];
         let kind = at.drivers[usize::from(who.kind)].lane_change;
-        let every_s = if kind == LaneChange::Mobil { EVERY_S } else { 1 };
+        // In a queue that stands there is time.
+        let stands = index < usize::from(self.lanes[l].standing);
+        let every_s = if kind == LaneChange::Mobil || stands { EVERY_S } else { 1 };
         let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(every_s);
         if !is_time && who.reach.is_best(info.number) && self.lanes[l].closed_from_mm == i32::MAX {
             return None;
@@ -99,7 +101,7 @@ impl Part {
             return None;
         }
         match kind {
-            LaneChange::Mobil if index < usize::from(self.lanes[l].standing) => None,
+            LaneChange::Mobil if stands => None,
             LaneChange::Mobil => self.better_lane(at, lane, index, &outlook, coming),
             LaneChange::Gain => self.gaining_lane(at, lane, index, &outlook, coming),
         }
@@ -128,6 +130,10 @@ impl Part {
         let (pos, who) = (self.cars.pos_mm[place], &self.cars.who[place]);
         let driver = &at.drivers[usize::from(who.kind)];
         let left_mm = self.left_on(at, lane, pos, who);
+        let lanes = self.local(at.map, info.first)..self.local(at.map, info.first) + usize::from(info.beside);
+        if who.reach.is_level(info.beside) && self.lanes[lanes].iter().all(|state| state.closed_from_mm == i32::MAX) {
+            return Outlook { left_mm, aside: 0, must: false };
+        }
         let mut best = (left_mm, 0_i32);
         for number in 0..info.beside {
             let aside = i32::from(number) - i32::from(info.number);

@@ -249,7 +249,7 @@ pub(crate) struct Scratch {
     pub(crate) requests: Vec<super::junction::Request>,
     pub(crate) incoming: Vec<Arrival>,
     pub(crate) scenes: Vec<super::junction::Scene>,
-    pub(crate) passing: Vec<super::motion::Passing>,
+    pub(crate) passing: Vec<super::cross::Passing>,
 }
 
 impl Part {

@@ -13,6 +13,7 @@ mod realism;
 mod recording;
 mod replaying;
 mod rules;
+mod scenario;
 mod sensing;
 mod speed;
 
