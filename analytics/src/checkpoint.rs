@@ -31,7 +31,7 @@ use crate::engine::{Engine, EngineConfig};
 const MAGIC: &[u8; 8] = b"ARTCHECK";
 
 /// Raised with every change of what is saved, or of what it means.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Bytes before the head: magic, version, checksum, length of the head.
 const FIXED_BYTES: usize = 24;
