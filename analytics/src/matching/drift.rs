@@ -48,6 +48,9 @@ const STREET_M_MAX: f32 = 30.0;
 const STEP_M2: f32 = 1.0;
 const LAG_PRIOR: f32 = STEP_M2 / (0.25 * 0.25);
 
+/// Two courses are the same within 2.5°.
+const STRAIGHT_COS: f32 = 0.999;
+
 /// Of what is learnt of a vehicle so much is kept from second to second.
 const LAG_KEPT: f32 = 0.998;
 
@@ -72,7 +75,8 @@ impl Lag {
 
 /// What was driven since the fix before.
 struct Driven {
-    /// Unit vector of the course, and metres along it.
+    /// Unit vectors of the course before and now, and metres driven.
+    from: [f32; 2],
     ahead: [f32; 2],
     along_m: f32,
     speed_mps: f32,
@@ -139,28 +143,28 @@ impl Filter {
         let (east, north) = course.get().to_radians().sin_cos();
         let ahead = [east, north];
         let changed_m = (was_mps - speed_mps) * took_s;
-        let is_straight = before.course().is_some_and(|(c, _)| {
-            let (e, n) = c.get().to_radians().sin_cos();
-            e * east + n * north > 0.999
-        });
-        if is_straight && changed_m != 0.0 {
+        let from = before.course().map_or(ahead, |(c, _)| c.get().to_radians().sin_cos().into());
+        if from[0] * east + from[1] * north > STRAIGHT_COS && changed_m != 0.0 {
             let (a, b) = (ground.point(before.at), ground.point(fix.at));
             let moved_m = (b.x - a.x) * ground.shrink(a) * east + (b.y - a.y) * north;
             self.lag.learn(changed_m, moved_m - speed_mps * took_s);
         }
         let along_m = speed_mps * took_s + self.lag.share() * changed_m;
-        Some(Driven { ahead, along_m, speed_mps, took_s })
+        Some(Driven { from, ahead, along_m, speed_mps, took_s })
     }
 
     fn carry(&mut self, ground: &Ground, driven: &Driven) {
         let ([east, north], shrink) = (driven.ahead, ground.shrink(self.at));
-        self.at.x += driven.along_m * east / shrink;
-        self.at.y += driven.along_m * north;
+        // Who has turned has driven a part of it on the one course and the rest on the other, and any part is as likely.
+        let turned = [driven.from[0] - east, driven.from[1] - north];
+        self.at.x += driven.along_m * (east + 0.5 * turned[0]) / shrink;
+        self.at.y += driven.along_m * (north + 0.5 * turned[1]);
+        let part_m2 = driven.along_m * driven.along_m / 12.0;
         let along_m2 = ((SPEED_MPS + SPEED_SHARE * driven.speed_mps) * driven.took_s).powi(2);
         let across_m2 = (COURSE_RAD * driven.speed_mps * driven.took_s).powi(2);
-        self.cov_m2[0] += along_m2 * east * east + across_m2 * north * north;
-        self.cov_m2[1] += (along_m2 - across_m2) * east * north;
-        self.cov_m2[2] += along_m2 * north * north + across_m2 * east * east;
+        self.cov_m2[0] += along_m2 * east * east + across_m2 * north * north + part_m2 * turned[0] * turned[0];
+        self.cov_m2[1] += (along_m2 - across_m2) * east * north + part_m2 * turned[0] * turned[1];
+        self.cov_m2[2] += along_m2 * north * north + across_m2 * east * east + part_m2 * turned[1] * turned[1];
     }
 
     /// One measurement: the place is `off_m` farther along a unit vector than it is thought to be.
@@ -228,7 +232,7 @@ mod tests {
         let mut before: Option<Fix> = None;
         let mut left_m = f32::INFINITY;
         for second in 0..=seconds {
-            let driven_m = 10.0 * second as f64;
+            let driven_m = 10.0 * second as f64 + 5.0;
             let (east, north) = (driven_m.min(400.0), (driven_m - 400.0).max(0.0));
             let heading = HeadingDeg::wrapped(if driven_m <= 400.0 { 90.0 } else { 0.0 });
             let at = place(east + east_m, north + north_m);
@@ -245,7 +249,7 @@ mod tests {
         // Along the first street nothing tells that all fixes are six metres ahead; across it the street does.
         assert!((5.0..7.0).contains(&left_m(6.0, -5.0, 30)), "{}", left_m(6.0, -5.0, 30));
         for (east_m, north_m) in [(6.0, -5.0), (-6.0, 5.0), (4.0, 7.0)] {
-            assert!(left_m(east_m, north_m, 60) < 1.5, "{east_m} {north_m}: {} m", left_m(east_m, north_m, 60));
+            assert!(left_m(east_m, north_m, 60) < 2.0, "{east_m} {north_m}: {} m", left_m(east_m, north_m, 60));
         }
     }
 
