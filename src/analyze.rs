@@ -69,22 +69,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let network::Map { network, hexagons } = network::load(&args.network, || input::extent(&args.input))?;
     let matching =
         MatchConfig { hexagons, trust_edge: args.trust_edge, radius_m: args.radius_m, ..MatchConfig::default() };
-    let collect = args.archive.as_ref().map(|_| CollectConfig::default());
-    let config = EngineConfig { collect, ..EngineConfig::whole(matching) };
-    let mut analysis = Analysis {
-        engine: Engine::new(Arc::clone(&network), config),
-        // Nothing of these pseudonyms is kept: the output has counts only.
-        gate: Gate::new(GateConfig { duplicates_max: 50_000_000, ..GateConfig::default() }, Pseudonyms::new([0; 32])),
-        batch: Batch::default(),
-        rejects: args
-            .rejects
-            .as_deref()
-            .map(File::create)
-            .transpose()
-            .context("cannot write --rejects")?
-            .map(BufWriter::new),
-        extent: Extent::default(),
-    };
+    let mut analysis = Analysis::new(&network, matching, args.archive.as_ref().map(|_| CollectConfig::default()));
+    let rejects = args.rejects.as_deref().map(File::create).transpose().context("cannot write --rejects")?;
+    analysis.rejects = rejects.map(BufWriter::new);
     let bar = progress::bytes(bytes);
     for path in &args.input.files {
         for record in args.input.records(path, &bar)? {
@@ -152,16 +139,33 @@ fn tell(place: &str, added: Added) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Analysis {
-    engine: Engine,
-    gate: Gate,
+/// A recording on its way into cells.
+pub(crate) struct Analysis {
+    pub(crate) engine: Engine,
+    pub(crate) gate: Gate,
     batch: Batch,
     rejects: Option<BufWriter<File>>,
     extent: Extent,
 }
 
 impl Analysis {
-    fn take(&mut self, record: Record) -> anyhow::Result<()> {
+    /// Nothing read yet; with `collect`, closed minutes are gathered for history.
+    pub(crate) fn new(network: &Arc<roads::Network>, matching: MatchConfig, collect: Option<CollectConfig>) -> Self {
+        Self {
+            engine: Engine::new(Arc::clone(network), EngineConfig { collect, ..EngineConfig::whole(matching) }),
+            // Nothing of these pseudonyms is kept: the output has counts only.
+            gate: Gate::new(
+                GateConfig { duplicates_max: 50_000_000, ..GateConfig::default() },
+                Pseudonyms::new([0; 32]),
+            ),
+            batch: Batch::default(),
+            rejects: None,
+            extent: Extent::default(),
+        }
+    }
+
+    /// Takes one record in; counts when there are enough of them.
+    pub(crate) fn take(&mut self, record: Record) -> anyhow::Result<()> {
         match record {
             Record::Message { topic, payload, received } => {
                 let mut refused = Vec::new();
@@ -195,7 +199,8 @@ impl Analysis {
         writeln!(file, "{}", serde_json::to_string(&letter)?).context("cannot write --rejects")
     }
 
-    fn count(&mut self) {
+    /// Counts what was taken in.
+    pub(crate) fn count(&mut self) {
         for (lon, lat) in self.batch.positions.lon_deg.iter().zip(&self.batch.positions.lat_deg) {
             self.extent.add(*lon, *lat);
         }

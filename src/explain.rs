@@ -1,4 +1,6 @@
-//! `arterial explain`: a metric of a running service with its numbers filled in.
+//! `arterial explain`: a metric of a running service, or of a recording or a spool, with its numbers filled in.
+
+mod offline;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +13,8 @@ use serde_json::Value;
 
 /// Say where a number comes from: its formula with the numbers filled in, what was counted, what was left out and why
 ///
-/// Asks a running `arterial` or `arterial analytics`. Small groups are not explained.
+/// Asks a running `arterial` or `arterial analytics`; with --recording or --spool it counts what is on disk instead.
+/// Small groups are not explained.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// speed, travel_time_index, delay, flow, density or level
@@ -25,6 +28,8 @@ pub(crate) struct Args {
     /// Where the service listens for HTTP
     #[arg(long, default_value = "127.0.0.1:8080", env = "ARTERIAL_HEALTH_ADDRESS")]
     service: SocketAddr,
+    #[command(flatten)]
+    offline: offline::Args,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +49,9 @@ fn window(word: &str) -> Result<Window, String> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(told) = args.offline.explain(args.metric, &args.segment, args.window)? {
+        return tell(&serde_json::to_value(told)?, args.json);
+    }
     let plain = args.segment.chars().all(|c| c.is_ascii_alphanumeric());
     ensure!(plain, "`{}` is no segment; it is named by its 16 hexadecimal digits or its index", args.segment);
     let address = args.service;
@@ -64,8 +72,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(message) = told.pointer("/error/message").and_then(Value::as_str) {
         bail!("{message}");
     }
+    tell(&told, args.json)
+}
+
+fn tell(told: &Value, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    if args.json {
+    if json {
         writeln!(out, "{told}")?;
         return Ok(());
     }
@@ -79,7 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         told["free_flow_mps"].as_f64().unwrap_or_default(),
         text("free_flow_basis")
     )?;
-    writeln!(out, "left out, in the whole city since the start:")?;
+    writeln!(out, "left out, in the whole city from the start on:")?;
     let left_out = told["left_out"].as_array().map_or(&[][..], Vec::as_slice);
     if left_out.is_empty() {
         writeln!(out, "  nothing")?;

@@ -93,14 +93,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let results = trial(&plan, |done| tracing::info!("{done} of {seeds} closures"))?;
     let mut out = std::io::stdout().lock();
     if json {
-        let rows: Vec<_> = results
-            .iter()
-            .map(|r| json!({ "all": row_json(&r.all), "busy": row_json(&r.busy), "quiet": row_json(&r.quiet) }))
-            .collect();
         writeln!(
             out,
             "{}",
-            json!({ "seeds": seeds, "probe_share": probes, "vehicles": vehicles, "learn_hours": learn_hours, "quiet_runs": quiet_runs, "algorithms": rows })
+            json!({ "seeds": seeds, "probe_share": probes, "vehicles": vehicles, "learn_hours": learn_hours,
+                "quiet_runs": quiet_runs, "algorithms": in_json(&results) })
         )?;
         return Ok(());
     }
@@ -111,12 +108,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     )?;
     writeln!(out, "busy: on streets with at least {BUSY_VEH_PER_H} vehicles an hour")?;
     writeln!(out, "false: in {quiet_runs} runs of {QUIET_HOURS} h without an incident\n")?;
+    table(&mut out, &results)?;
+    Ok(())
+}
+
+/// The results as rows of JSON.
+pub(crate) fn in_json(results: &[Result]) -> Vec<serde_json::Value> {
+    let row = |r: &Result| json!({ "all": row_json(&r.all), "busy": row_json(&r.busy), "quiet": row_json(&r.quiet) });
+    results.iter().map(row).collect()
+}
+
+/// The results as a person reads them.
+pub(crate) fn table(out: &mut impl Write, results: &[Result]) -> std::io::Result<()> {
     writeln!(
         out,
         "{:<18}{:>9}{:>13}{:>13}{:>9}{:>8}{:>22}",
         "algorithm", "detected", "within 3 min", "busy, 3 min", "delay s", "false", "per day, 100 segments"
     )?;
-    for Result { all, quiet, busy } in &results {
+    for Result { all, quiet, busy } in results {
         writeln!(
             out,
             "{:<18}{:>9}{:>13}{:>13}{:>9}{:>8}{:>22}",

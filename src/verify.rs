@@ -1,7 +1,10 @@
 //! `arterial verify`: simulator → MQTT → ingest → spool → analytics, held against the simulator's truth.
 //!
 //! One run for each share of probes and seed, one after another, each in a folder of its own that is removed. The
-//! traffic of a seed is the same at every share, since measuring changes nothing.
+//! traffic of a seed is the same at every share, since measuring changes nothing. Signals and buses are held against what
+//! they did, and incidents are closed streets that are to be found ([`crate::incident_trial`]).
+
+mod roadside;
 
 use std::fs;
 use std::io::Write;
@@ -23,8 +26,10 @@ use sim::truth::{PANE_MS, Truth};
 use sim::{City, CityConfig, Progress, PublishConfig, Scenario, SensorConfig, Speed, World, run_city};
 use tokio_util::sync::CancellationToken;
 
+use crate::incident_trial::{self, Plan};
 use crate::simulate::Quality;
 use crate::{broker, network, progress};
+use roadside::{BusErrors, Plans, SignalErrors};
 
 /// The last panes are not compared cell by cell, milliseconds: who has just turned is on a street nobody can know yet.
 const OPEN_MS: i64 = 120_000;
@@ -61,6 +66,10 @@ pub(crate) struct Args {
     /// Mean error of a position per axis, metres, in place of that of --sensors
     #[arg(long, value_name = "METRES")]
     noise_m: Option<f64>,
+    /// Simulated closures from which each incident algorithm is judged, after two hours to learn; 0 for none. `arterial
+    /// incidents` has more to set
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    incidents: u64,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -74,7 +83,18 @@ struct Run {
     truth: Vec<Cell>,
     found: Vec<Cell>,
     loops: Vec<LoopCount>,
+    signals: SignalErrors,
 }
+
+/// What is not a matter of the share of probes.
+struct Roadside {
+    signals: SignalErrors,
+    buses: BusErrors,
+    incidents: Vec<incident_trial::Result>,
+}
+
+/// The incidents of `arterial verify`: a small trial of `arterial incidents`.
+const INCIDENT_PLAN: Plan = Plan { seeds: 0, probe_share: 1.0, vehicles: 500, learn_hours: 2, quiet_runs: 1 };
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let scene = args.scenario.as_deref().map(Scene::open).transpose()?;
@@ -82,6 +102,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     ensure!(args.probes.iter().all(|share| *share > 0.0), "--probes of 0 report nothing: there is nothing to compare");
     let total = args.probes.len() as u64 * args.seeds * args.duration_s;
     let (bar, mut rows) = (progress::share(total), Vec::new());
+    let mut signals = SignalErrors::default();
     for &share in &args.probes {
         let mut all = Comparison::default();
         for seed in args.seed..args.seed + args.seeds {
@@ -92,6 +113,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             let end_ms = city.world.now().0 + 1_000 * args.duration_s as i64;
             let shown = |second| bar.set_position(done * args.duration_s + second);
             let run = pipeline(city, &network, args.duration_s, shown, &stop).await?;
+            signals = run.signals;
             // The loops count everybody, so they know the share; where there are too few of them it is as asked.
             let found = if share < 1.0 { probe_share(&network, &run.found, &run.loops) } else { None };
             let found = found.unwrap_or(share);
@@ -100,7 +122,11 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         rows.push(Row::new(share, &all));
     }
     bar.finish_and_clear();
-    args.tell(&rows)
+    let buses = roadside::buses(&network, args.seed)?;
+    let plan = Plan { seeds: args.incidents, ..INCIDENT_PLAN };
+    let trial = move || if plan.seeds == 0 { Ok(Vec::new()) } else { incident_trial::trial(&plan, |_| {}) };
+    let incidents = tokio::task::spawn_blocking(trial).await??;
+    args.tell(&rows, &Roadside { signals, buses, incidents })
 }
 
 impl Args {
@@ -125,7 +151,8 @@ impl Args {
         Ok(city)
     }
 
-    fn tell(&self, rows: &[Row]) -> anyhow::Result<()> {
+    fn tell(&self, rows: &[Row], roadside: &Roadside) -> anyhow::Result<()> {
+        let Roadside { signals, buses, incidents } = roadside;
         let sentence = verdict(rows);
         if let Some(path) = &self.plot {
             let title = format!(
@@ -137,11 +164,19 @@ impl Args {
         }
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", serde_json::json!({ "shares": rows, "verdict": sentence }))?;
+            let incidents = incident_trial::in_json(incidents);
+            let all = serde_json::json!({ "shares": rows, "verdict": sentence, "signals": signals.json(), "buses": buses.json(),
+                "incidents": incidents });
+            writeln!(out, "{all}")?;
         } else {
             let mut text = String::new();
             report::write(&mut text, rows)?;
-            writeln!(out, "{text}\n{sentence}")?;
+            writeln!(out, "{text}\n{signals}\n{buses}")?;
+            if !incidents.is_empty() {
+                writeln!(out, "incidents: {} streets closed, learnt from 2 h, false alarms of 4 h", self.incidents)?;
+                incident_trial::table(&mut out, incidents)?;
+            }
+            writeln!(out, "\n{sentence}")?;
         }
         Ok(())
     }
@@ -156,6 +191,7 @@ async fn pipeline(
     stop: &CancellationToken,
 ) -> anyhow::Result<Run> {
     let folder = Folder::new()?;
+    let plans = roadside::plans(&city.world, &SensorConfig::default().gateway);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let ingest = Ingest::start(IngestConfig::new(&folder.path), &Registry::new())?;
@@ -198,11 +234,11 @@ async fn pipeline(
     });
     let truth = truth.collect();
     let network = Arc::clone(network);
-    tokio::task::spawn_blocking(move || read(&folder, &network, truth)).await?
+    tokio::task::spawn_blocking(move || read(&folder, &network, truth, &plans)).await?
 }
 
 /// The spool from its begin to its end, through the engine of analytics.
-fn read(folder: &Folder, network: &Arc<Network>, truth: Vec<Cell>) -> anyhow::Result<Run> {
+fn read(folder: &Folder, network: &Arc<Network>, truth: Vec<Cell>, plans: &Plans) -> anyhow::Result<Run> {
     let mut reader = Reader::open(&ingest::start::spool_dir(&folder.path), BlockNumber(0))?;
     let mut engine = Engine::new(Arc::clone(network), EngineConfig::whole(MatchConfig::default()));
     let mut loops = std::collections::BTreeMap::<SegmentIndex, u64>::new();
@@ -223,7 +259,7 @@ fn read(folder: &Folder, network: &Arc<Network>, truth: Vec<Cell>) -> anyhow::Re
         vehicles: c.vehicles as u32,
     });
     let loops = loops.into_iter().map(|(segment, vehicles)| LoopCount { segment, vehicles }).collect();
-    Ok(Run { truth, found: found.collect(), loops })
+    Ok(Run { truth, found: found.collect(), loops, signals: roadside::signals(plans, &engine) })
 }
 
 /// A folder of our own, removed at the end.

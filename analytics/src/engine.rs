@@ -263,6 +263,7 @@ impl Engine {
         let mut now = 0;
         self.matcher.observe(turns, |outcome| match outcome {
             Outcome::Changes(changes) => panes.change(changes, &moments[now]),
+            Outcome::Seen(seen) => panes.seen(seen),
             Outcome::Done => {
                 panes.done(&moments[now]);
                 now += 1;

@@ -1,16 +1,22 @@
 //! One metric of one segment with its numbers filled in: what was counted, and what was left out and why.
 //!
-//! Upstream: what [`crate::follow`] published at the last tick. Downstream: `/api/v1/explain`, `arterial explain`.
+//! Upstream: what [`crate::follow`] published at the last tick, or [`of_recording`]. Downstream: `/api/v1/explain`, `arterial
+//! explain`.
 //!
 //! The sums of the segment are got back from its flow and density (Edie: d = q · A, t = k · A), so an explanation is
 //! of exactly the figures that were published. Small groups are not explained: they are not published either.
 
+use std::sync::Arc;
+
+use ingest::gate::Fates;
 use roads::{FreeFlowBasis, Network, SegmentId, SegmentIndex};
 use serde::Serialize;
 
-use crate::follow::Published;
+use crate::engine::Engine;
+use crate::follow::{Health, Published};
+use crate::metric::traffic::TrafficQuery;
 use crate::metric::window::Window;
-use crate::snapshot::{K_LIVE, Snapshot};
+use crate::snapshot::{K_LIVE, Snapshot, Told};
 
 /// What can be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +108,25 @@ impl Metric {
             Self::Level => "level of congestion, by v / free-flow speed: 0.8, 2/3, 1/2, 1/4",
         }
     }
+}
+
+/// What would have been published of one window of a recording that was counted from end to end: the window that ends with
+/// the moment `end_ms`, or with the last position. `None` when there is no position.
+///
+/// The same query and the same suppression as live, over the same cells; nothing was learnt, so free flow is that of the
+/// limits, and nothing is scaled.
+///
+/// # Panics
+/// If the query of every tick fails.
+pub fn of_recording(engine: &Engine, window: Window, end_ms: Option<i64>, fates: Option<Fates>) -> Option<Published> {
+    let whole = engine.span(window)?;
+    let span = end_ms.map_or(whole, |end_ms| window.ending(end_ms));
+    let query = TrafficQuery::new(engine.network());
+    let metrics = query.run(engine.store(), window, span).expect("the query is fixed and runs in the tests");
+    let total = engine.network().segments().len();
+    let snapshot = Snapshot::new(window, Some(span), &metrics, total, span.end_ms, fates, Told::default());
+    let health = Health { engine: engine.counts(), matching: engine.match_counts(), ..Health::default() };
+    Some(Published { windows: vec![Arc::new(snapshot)], health, ..Published::default() })
 }
 
 /// Explains a metric of a segment, named by its id or its index, in a window.
@@ -214,15 +239,11 @@ fn left_out(published: &Published, snapshot: &Snapshot) -> Vec<LeftOut> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use roads::generate::{CityPlan, city};
 
     use super::*;
     use crate::cell::Contribution;
-    use crate::metric::traffic::TrafficQuery;
     use crate::pane::PaneStore;
-    use crate::snapshot::Told;
 
     /// So many vehicles drive 100 m in 20 s on segment 5.
     fn published(network: &Network, vehicles: u64) -> Published {

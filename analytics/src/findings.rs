@@ -79,7 +79,9 @@ impl Findings {
             (*window, AreaWindow { span: *span, areas: metrics.areas.clone() })
         };
         let is_told = |a: &&Alarm| match a.algorithm {
-            Algorithm::ProbeBlock | Algorithm::ProbeSpeedDrop => a.vehicles >= K_LIVE,
+            Algorithm::ProbeBlock | Algorithm::ProbeSpeedDrop | Algorithm::ProbeHead | Algorithm::ProbeFused => {
+                a.vehicles >= K_LIVE
+            }
             Algorithm::California7 | Algorithm::California8 => true,
         };
         let standing = learnt.alarms.open().filter(|_| !stale);

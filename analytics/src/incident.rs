@@ -6,14 +6,17 @@
 //!
 //! | algorithm | sees | rule |
 //! |---|---|---|
+//! | `probe-head` | probes | [`head`]: the first of those that stand is short of the stop line, and nobody is ahead |
 //! | `probe-block` | probes | [`probe`]: vehicles gather on a segment and nobody gets on, longer than ever learnt there |
 //! | `probe-speed-drop` | probes | [`probe`]: speed far below the learnt profile of the segment |
+//! | `probe-fused` | probes | one of `probe-head` and `probe-block` |
 //! | `california-7`, `california-8` | two loops | [`california`]: occupancy up behind, down ahead |
 //!
 //! An alarm stands for one segment. Alarms of one algorithm within reach of each other are one incident for a person;
 //! the API tells them apart, the evaluation does not count them twice.
 
 pub mod california;
+pub mod head;
 pub mod probe;
 pub mod score;
 
@@ -35,6 +38,8 @@ pub enum Algorithm {
     ProbeSpeedDrop,
     California7,
     California8,
+    ProbeHead,
+    ProbeFused,
 }
 
 /// A segment on which something is wrong.
@@ -63,7 +68,14 @@ pub struct Alarms {
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 4] = [Self::ProbeBlock, Self::ProbeSpeedDrop, Self::California7, Self::California8];
+    pub const ALL: [Self; 6] = [
+        Self::ProbeFused,
+        Self::ProbeHead,
+        Self::ProbeBlock,
+        Self::ProbeSpeedDrop,
+        Self::California7,
+        Self::California8,
+    ];
 
     /// The lower-case word, as used in labels.
     pub fn name(self) -> &'static str {
@@ -72,6 +84,8 @@ impl Algorithm {
             Self::ProbeSpeedDrop => "probe-speed-drop",
             Self::California7 => "california-7",
             Self::California8 => "california-8",
+            Self::ProbeHead => "probe-head",
+            Self::ProbeFused => "probe-fused",
         }
     }
 }
@@ -108,6 +122,25 @@ impl Alarms {
                 }
             }
             (false, false) => {}
+        }
+    }
+
+    /// `probe-fused` stands where `probe-head` or `probe-block` does.
+    pub fn fuse(&mut self, at_ms: i64) {
+        let of = |key: &(Algorithm, u32)| matches!(key.0, Algorithm::ProbeHead | Algorithm::ProbeBlock);
+        let parts: BTreeMap<u32, Alarm> = self.open.iter().filter(|(key, _)| of(key)).map(|(k, a)| (k.1, *a)).collect();
+        let fused = self.open.keys().filter(|key| key.0 == Algorithm::ProbeFused).map(|key| key.1);
+        let over: Vec<u32> = fused.filter(|segment| !parts.contains_key(segment)).collect();
+        for (&segment, part) in &parts {
+            let alarm = || Alarm { algorithm: Algorithm::ProbeFused, begin_ms: at_ms, ..*part };
+            self.set(Algorithm::ProbeFused, segment, true, at_ms, alarm);
+        }
+        for segment in over {
+            // It stands, so nothing is made of the alarm that is given here.
+            let over = |this: &Self| this.open.get(&(Algorithm::ProbeFused, segment)).copied();
+            if let Some(alarm) = over(self) {
+                self.set(Algorithm::ProbeFused, segment, false, at_ms, || alarm);
+            }
         }
     }
 

@@ -10,7 +10,7 @@
 //! - `ground`: the streets near a place
 //! - `routes`: how far it is from segment to segment, remembered
 //! - [`model`]: the likelihoods
-//! - `smooth`: the white part of the error, taken out
+//! - `smooth`, `drift`: the white part of the error, taken out, and the slow one
 //! - `exact`: places to the millimetre, remembered
 //! - `fix`: one fix, packed
 //! - [`track`]: one vehicle
@@ -20,6 +20,7 @@
 //! - [`drive`]: decided fixes → traversals and fates, for files
 //! - `saved`: all tracks as bytes, for a checkpoint
 
+mod drift;
 pub mod drive;
 mod exact;
 mod fix;
@@ -44,6 +45,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::cell::Change;
 use crate::cell::{Contribution, pane_start};
+use crate::incident::head::Seen;
 use exact::Places;
 use fix::{Fix, Role};
 use ground::Ground;
@@ -242,6 +244,8 @@ pub struct Matcher {
     counts: MatchCounts,
     before: Vec<Fix>,
     after: Vec<Fix>,
+    /// Where vehicles were when a pane ended, since it was last taken, if anybody wants to know.
+    seen: Option<Vec<Seen>>,
 }
 
 impl World {
@@ -339,7 +343,20 @@ impl Matcher {
             counts: MatchCounts::default(),
             before: Vec::new(),
             after: Vec::new(),
+            seen: None,
         }
+    }
+
+    /// The same, and it writes down where vehicles are when a pane ends: one line a vehicle and pane until
+    /// [`Matcher::take_seen`].
+    #[must_use]
+    pub(crate) fn that_looks(self) -> Self {
+        Self { seen: Some(Vec::new()), ..self }
+    }
+
+    /// What was written down.
+    pub(crate) fn take_seen(&mut self) -> Vec<Seen> {
+        self.seen.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What became of fixes and steps so far.
@@ -394,6 +411,9 @@ impl Matcher {
         };
         track.place_provisionally(&mut self.world);
         self.tell_changes(&track, begin, first, &mut change);
+        if let Some(all) = &mut self.seen {
+            all.extend(track.at_border());
+        }
         while track.shed(&mut self.world, false).is_some() {}
         track.retain(&self.world.places);
         self.tracks[place] = track;

@@ -19,6 +19,7 @@ use crate::cell::PANE_MS;
 use crate::free_flow::FreeFlow;
 use crate::incident::Alarms;
 use crate::incident::california::California;
+use crate::incident::head::{Heads, Seen};
 use crate::incident::probe::Probes;
 use crate::metric::area::{AreaQuery, Held};
 use crate::metric::probe_share::{LoopCounts, ProbeShare};
@@ -54,6 +55,7 @@ pub struct Learnt {
     pub reliability: Reliability,
     pub bottlenecks: Bottlenecks,
     pub probes: Probes,
+    pub heads: Heads,
     pub california: California,
     pub alarms: Alarms,
     loop_counts: LoopCounts,
@@ -65,11 +67,12 @@ impl Learnt {
     /// The same at the begin of another recording: what is usual stays, what was going on does not.
     #[must_use]
     pub fn on_another_day(self) -> Self {
-        let probes = self.probes.on_another_day();
+        let (probes, heads) = (self.probes.on_another_day(), self.heads.on_another_day());
         Self {
             done_ms: None,
             watched_ms: None,
             probes,
+            heads,
             bottlenecks: Bottlenecks::default(),
             california: California::default(),
             alarms: Alarms::default(),
@@ -99,6 +102,7 @@ impl Study {
             reliability: Reliability::new(corridors, config.utc_offset_s),
             bottlenecks: Bottlenecks::default(),
             probes: Probes::new(network.segments().len()),
+            heads: Heads::default(),
             california: California::default(),
             alarms: Alarms::default(),
             loop_counts: LoopCounts::default(),
@@ -155,14 +159,21 @@ impl Study {
         }
     }
 
+    /// Takes where vehicles were when a pane ended.
+    pub fn see(&mut self, seen: &[Seen]) {
+        seen.iter().for_each(|one| self.learnt.heads.see(one));
+    }
+
     /// Looks at every pane that has ended by now, each part with its own lag behind the newest event.
     pub fn advance(&mut self, store: &PaneStore, newest_ms: i64) {
         for end_ms in ends(&mut self.learnt.watched_ms, newest_ms - ALARM_LAG_MS) {
             let span = Span { start_ms: end_ms - PANE_MS, end_ms: end_ms - 1 };
             let pane = store.totals(span, self.learnt.free_flow.mps());
-            let Learnt { probes, alarms, california, .. } = &mut self.learnt;
+            let Learnt { probes, heads, alarms, california, .. } = &mut self.learnt;
             let known_ms = end_ms + ALARM_LAG_MS;
             probes.pane(&self.network, end_ms, known_ms, &pane, alarms);
+            heads.pane(&self.network, end_ms, known_ms, alarms);
+            alarms.fuse(known_ms);
             california.judge(&self.network, known_ms, alarms);
         }
         for end_ms in ends(&mut self.learnt.done_ms, newest_ms - WATERMARK_LAG_MS) {

@@ -7,6 +7,7 @@ use roads::Network;
 use super::EngineCounts;
 use crate::archive::collect::{Collector, closed_before};
 use crate::cell::{PANE_MS, pane_start};
+use crate::incident::head::Seen;
 use crate::matching::Change;
 use crate::pane::PaneStore;
 use crate::revision::Revisions;
@@ -42,6 +43,13 @@ pub(super) struct Panes<'e> {
 }
 
 impl Panes<'_> {
+    /// Where vehicles were when a pane ended; only a study asks for it.
+    pub(super) fn seen(&mut self, seen: &[Seen]) {
+        if let Some(study) = self.study.as_mut() {
+            study.see(seen);
+        }
+    }
+
     pub(super) fn change(&mut self, changes: &[Change], moment: &Moment) {
         let is_open = |change: &Change| change.signed().0.pane_ms + PANE_MS > moment.closed_ms;
         let open = if changes.iter().all(is_open) {

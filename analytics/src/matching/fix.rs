@@ -2,8 +2,8 @@
 //!
 //! Upstream: [`super::Matcher`] makes it of a row. Downstream: [`super::track`] keeps the last ones and places them.
 //!
-//! Packed into 40 bytes, since every vehicle keeps 22 of them: speed in half metres a second, course in hundredths of
-//! a degree, and the smoothed place as half metres from the raw one.
+//! Packed into 40 bytes, since every vehicle keeps 22 of them: speed in four centimetres a second, course in tenths of a
+//! degree, and the smoothed place as half metres from the raw one.
 
 use events::{HeadingDeg, LonLat};
 use roads::Network;
@@ -43,11 +43,9 @@ pub(crate) struct Fix {
     pub(crate) at: LonLat,
     pub(super) segment: u32,
     pub(super) offset_m: f32,
-    /// Hundredths of a degree; from [`Fix::AT_REST`] on what was told by who hardly moves, in eightieths of a degree;
-    /// [`Fix::NO_HEADING`] is none.
-    heading: u16,
-    /// Half metres a second; [`Fix::NO_SPEED`] is none.
-    speed: u8,
+    /// Speed in four centimetres a second (11 bits, [`Fix::NO_SPEED`] is none), then the course in tenths of a degree (13
+    /// bits; from [`Fix::AT_REST`] on that of who hardly moves, [`Fix::NO_HEADING`] is none).
+    motion: [u8; 3],
     /// From here to the smoothed place, east and north, half metres.
     shift: [i8; 2],
     /// Of 255.
@@ -58,9 +56,10 @@ pub(crate) struct Fix {
 }
 
 impl Fix {
-    const NO_HEADING: u16 = u16::MAX;
-    const AT_REST: u16 = 36_000;
-    const NO_SPEED: u8 = u8::MAX;
+    const NO_HEADING: u16 = (1 << 13) - 1;
+    const AT_REST: u16 = 3_600;
+    const NO_SPEED: u16 = (1 << 11) - 1;
+    const SPEED_PER_MPS: f32 = 25.0;
 
     pub(crate) fn new(
         time_ms: i64,
@@ -70,18 +69,22 @@ impl Fix {
         is_moving: bool,
         named: Option<Spot>,
     ) -> Self {
-        let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * 2.0).round().min(f32::from(Self::NO_SPEED - 1)) as u8);
+        let fastest = f32::from(Self::NO_SPEED - 1);
+        let speed = speed_mps.map_or(Self::NO_SPEED, |v| (v * Self::SPEED_PER_MPS).round().min(fastest) as u16);
+        let tenths = |h: HeadingDeg| (h.get() * 10.0).round() as u16 % 3_600;
         let heading = match heading {
-            Some(h) if is_moving => (h.get() * 100.0) as u16,
-            Some(h) => Self::AT_REST + (h.get() * 80.0) as u16,
+            Some(h) if is_moving => tenths(h),
+            Some(h) => Self::AT_REST + tenths(h),
             None => Self::NO_HEADING,
         };
+        let motion = (u32::from(speed) << 13 | u32::from(heading)).to_le_bytes();
+        let motion = [motion[0], motion[1], motion[2]];
         let (role, segment, offset_m) = match named {
             Some(Spot::On { segment, offset_m }) => (Role::Named, segment.0, offset_m as f32),
             Some(Spot::Junction) => (Role::Junction, NONE, 0.0),
             Some(Spot::Off) | None => (Role::Off, NONE, 0.0),
         };
-        Self { time_ms, at, segment, offset_m, heading, speed, shift: [0; 2], confidence: 255, role, start: None }
+        Self { time_ms, at, segment, offset_m, motion, shift: [0; 2], confidence: 255, role, start: None }
     }
 
     pub(crate) fn spot(&self) -> Spot {
@@ -112,29 +115,40 @@ impl Fix {
         f32::from(self.confidence) / 255.0
     }
 
+    fn heading_word(&self) -> u16 {
+        u16::from_le_bytes([self.motion[0], self.motion[1]]) & Self::NO_HEADING
+    }
+
+    /// As it was told, m/s.
+    pub(super) fn speed_mps(&self) -> Option<f32> {
+        let speed = u16::from_le_bytes([self.motion[1], self.motion[2]]) >> 5;
+        (speed != Self::NO_SPEED).then(|| f32::from(speed) / Self::SPEED_PER_MPS)
+    }
+
     /// The course of a moving vehicle.
     pub(super) fn heading(&self) -> Option<HeadingDeg> {
-        (self.heading < Self::AT_REST).then(|| HeadingDeg::wrapped(f32::from(self.heading) / 100.0))
+        self.course().filter(|(_, is_moving)| *is_moving).map(|(heading, _)| heading)
     }
 
     /// The course, and whether the vehicle moves.
     pub(super) fn course(&self) -> Option<(HeadingDeg, bool)> {
-        let at_rest = || HeadingDeg::wrapped(f32::from(self.heading - Self::AT_REST) / 80.0);
-        let told = self.heading != Self::NO_HEADING;
-        told.then(|| self.heading().map_or_else(|| (at_rest(), false), |heading| (heading, true)))
+        let word = self.heading_word();
+        let heading = |tenths: u16| HeadingDeg::wrapped(f32::from(tenths) / 10.0);
+        match word {
+            Self::NO_HEADING => None,
+            Self::AT_REST.. => Some((heading(word - Self::AT_REST), false)),
+            _ => Some((heading(word), true)),
+        }
     }
 
     /// Speed and course together; `None` when a moving vehicle does not tell both.
     pub(crate) fn velocity(&self) -> Option<Velocity> {
-        if self.speed == Self::NO_SPEED {
-            return None;
-        }
-        Velocity::new(f32::from(self.speed) * 0.5, self.heading())
+        Velocity::new(self.speed_mps()?, self.heading())
     }
 
-    /// Whether it says itself that it stands, or creeps in a queue: at most two metres a second.
+    /// Whether it says itself that it stands, or creeps in a queue: less than two and a quarter metres a second.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.speed <= 4
+        self.speed_mps().is_some_and(|v| v < 2.25)
     }
 
     /// Whether nothing was smoothed.

@@ -17,6 +17,10 @@ use rustc_hash::FxHashMap;
 /// Stands for "no segment".
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// A course is along a street within 10°, and two lines this near are one, metres.
+const ALONG_COS: f32 = 0.985;
+const LINES_APART_M: f32 = 3.0;
+
 /// Side of a grid cell at the middle latitude, metres, unless the area needs coarser ones.
 const CELL_M: f64 = 60.0;
 
@@ -189,6 +193,31 @@ impl Ground {
         }
     }
 
+    /// Metres from a place to the line of the street that is driven along `ahead` (east and north parts of a unit vector),
+    /// and the normal along which they are measured; `None` when there is none within `radius_m`, or two at different
+    /// distances.
+    pub(super) fn line_along(&self, at: Point, radius_m: f32, ahead: [f32; 2]) -> Option<(f32, [f32; 2])> {
+        let shrink = self.shrink(at);
+        let reach_x = radius_m / shrink;
+        let column = |x: f32| self.cell(x - self.west, self.cell_x).clamp(0, self.columns - 1);
+        let row = |y: f32| self.cell(y - self.south, self.cell_y).clamp(0, self.rows - 1);
+        let mut found: Option<(f32, [f32; 2])> = None;
+        for row in row(at.y - radius_m)..=row(at.y + radius_m) {
+            for column in column(at.x - reach_x)..=column(at.x + reach_x) {
+                let cell = (row * self.columns + column) as usize;
+                for cut in &self.cuts[self.start[cell] as usize..self.start[cell + 1] as usize] {
+                    let Some((off_m, normal)) = cut.aside(at, shrink, radius_m, ahead) else { continue };
+                    match found {
+                        Some((known_m, _)) if (known_m - off_m).abs() > LINES_APART_M => return None,
+                        Some((known_m, _)) if known_m.abs() <= off_m.abs() => {}
+                        Some(_) | None => found = Some((off_m, normal)),
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// The nearest place on one segment: squared distance, and metres from its begin.
     pub(crate) fn project(&self, at: Point, segment: u32, segment_m: f32) -> (f32, f32) {
         let shrink = self.shrink(at);
@@ -301,6 +330,22 @@ impl Ground {
 }
 
 impl Cut {
+    /// See [`Ground::line_along`].
+    fn aside(&self, at: Point, shrink: f32, radius_m: f32, ahead: [f32; 2]) -> Option<(f32, [f32; 2])> {
+        let per_m = self.per_m2.sqrt();
+        let cos = (self.dx * ahead[0] + self.dy * ahead[1]) * per_m;
+        let (px, py) = ((at.x - self.x) * shrink, at.y - self.y);
+        let along = (px * self.dx + py * self.dy) * per_m;
+        let normal = [-self.dy * per_m, self.dx * per_m];
+        let off_m = px * normal[0] + py * normal[1];
+        let is_beside = along >= -radius_m && along <= self.length_m + radius_m && off_m.abs() <= radius_m;
+        (cos.abs() >= ALONG_COS && is_beside).then(|| {
+            // The other direction of the same line has the same distance, and the same sign.
+            let turned = if normal[0] + normal[1] * 0.618 < 0.0 { -1.0 } else { 1.0 };
+            (off_m * turned, [normal[0] * turned, normal[1] * turned])
+        })
+    }
+
     /// Squared distance of a place, metres², and the share of the piece at which it is nearest.
     #[inline]
     fn project(&self, at: Point, shrink: f32) -> (f32, f32) {

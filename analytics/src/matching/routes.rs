@@ -135,6 +135,11 @@ impl Routes {
         !self.gaps
     }
 
+    /// From the end of a segment to the begin of the next, metres.
+    pub(super) fn gap_m(&self, from: Option<SegmentIndex>, to: Option<SegmentIndex>) -> f64 {
+        from.zip(to).map_or(0.0, |(from, to)| self.network.gap_m(from, to))
+    }
+
     /// How often all rows were let go for want of space.
     pub(crate) fn cleared(&self) -> u64 {
         self.cleared

@@ -14,6 +14,8 @@ use events::{HeadingDeg, LonLat};
 use ingest::batch::Positions;
 use roads::Network;
 
+use crate::incident::head::Seen;
+
 use super::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 
 /// Changes handed over in one piece, 112 KB.
@@ -37,12 +39,28 @@ pub(crate) struct Turn<'a> {
 /// What comes out of the matchers, batch after batch.
 pub(crate) enum Outcome<'a> {
     Changes(&'a [Change]),
+    /// Where the vehicles of a batch were when a pane ended.
+    Seen(&'a [Seen]),
     /// Everything of a batch has been told.
     Done,
 }
 
-/// A piece of changes; `None` ends a batch.
-type Piece = Option<Vec<Change>>;
+/// A piece of what a matcher tells; [`Piece::Done`] ends a batch.
+enum Piece {
+    Changes(Vec<Change>),
+    Seen(Vec<Seen>),
+    Done,
+}
+
+impl Piece {
+    fn tell(&self, tell: &mut impl FnMut(Outcome<'_>)) {
+        match self {
+            Self::Changes(changes) => tell(Outcome::Changes(changes)),
+            Self::Seen(seen) => tell(Outcome::Seen(seen)),
+            Self::Done => {}
+        }
+    }
+}
 
 /// The matchers of all vehicles.
 pub struct Shards {
@@ -52,7 +70,7 @@ pub struct Shards {
 impl Shards {
     /// So many matchers without any vehicle yet, at least one.
     pub fn new(network: &Arc<Network>, config: &MatchConfig, threads: usize) -> Self {
-        let matcher = |_| Matcher::new(Arc::clone(network), config.clone());
+        let matcher = |_| Matcher::new(Arc::clone(network), config.clone()).that_looks();
         Self { matchers: (0..threads.max(1)).map(matcher).collect() }
     }
 
@@ -73,7 +91,7 @@ impl Shards {
         if shards == 1 || rows < THREADED_ROWS_MIN {
             for turn in turns {
                 for (shard, matcher) in self.matchers.iter_mut().enumerate() {
-                    run(matcher, turn, (shard, shards), |piece| tell(Outcome::Changes(&piece)));
+                    run(matcher, turn, (shard, shards), |piece| piece.tell(&mut tell));
                 }
                 tell(Outcome::Done);
             }
@@ -89,8 +107,8 @@ impl Shards {
             for _ in turns {
                 for of_shard in &pieces {
                     // A matcher that died ends its channel; the scope then hands its panic on.
-                    while let Ok(Some(piece)) = of_shard.recv() {
-                        tell(Outcome::Changes(&piece));
+                    while let Ok(piece @ (Piece::Changes(_) | Piece::Seen(_))) = of_shard.recv() {
+                        piece.tell(&mut tell);
                     }
                 }
                 tell(Outcome::Done);
@@ -103,29 +121,33 @@ impl Shards {
 fn work(matcher: &mut Matcher, turns: &[Turn<'_>], place: (usize, usize), give: &SyncSender<Piece>) {
     for turn in turns {
         let mut is_taken = true;
-        run(matcher, turn, place, |piece| is_taken &= give.send(Some(piece)).is_ok());
-        if !is_taken || give.send(None).is_err() {
+        run(matcher, turn, place, |piece| is_taken &= give.send(piece).is_ok());
+        if !is_taken || give.send(Piece::Done).is_err() {
             return;
         }
     }
 }
 
 /// Matches the rows of one batch that belong to one of so many shards.
-fn run(matcher: &mut Matcher, turn: &Turn<'_>, (shard, shards): (usize, usize), mut give: impl FnMut(Vec<Change>)) {
+fn run(matcher: &mut Matcher, turn: &Turn<'_>, (shard, shards): (usize, usize), mut give: impl FnMut(Piece)) {
     let mut piece = Vec::with_capacity(PIECE);
     let rows = turn.counted.iter().map(|&row| row as usize);
     for row in rows.filter(|&row| shard_of(turn.rows.vehicle[row], shards) == shard) {
         matcher.observe(&observed(turn.rows, row), |change| piece.push(change));
         // A fix can change a whole track; there is room for most.
         if piece.len() + 64 > PIECE {
-            give(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+            give(Piece::Changes(std::mem::replace(&mut piece, Vec::with_capacity(PIECE))));
         }
     }
     if let Some(now_ms) = turn.forget_ms {
         matcher.forget_silent(now_ms, |change| piece.push(change));
     }
     if !piece.is_empty() {
-        give(piece);
+        give(Piece::Changes(piece));
+    }
+    let seen = matcher.take_seen();
+    if !seen.is_empty() {
+        give(Piece::Seen(seen));
     }
 }
 

@@ -14,12 +14,13 @@
 use events::HeadingDeg;
 use serde::{Deserialize, Serialize};
 
+use super::drift::Lag;
 use super::fix::Fix;
 use super::ground::{Ground, Point};
 use super::model::Scale;
 
 /// Fixes farther apart than this tell nothing of each other's error, milliseconds.
-const APART_MS_MAX: i64 = 3_000;
+pub(super) const APART_MS_MAX: i64 = 3_000;
 
 /// So many middles are the memory of the estimate, and with fewer than so many it is not believed.
 const MEMORY: u8 = 40;
@@ -36,18 +37,23 @@ const COURSE_RAD: f32 = 0.1;
 const SLOW_MPS: f32 = 2.5;
 
 /// A fix that is so many times its expected distance from the prediction is believed, and the prediction is not.
-const SURPRISE: f32 = 6.0;
+pub(super) const SURPRISE: f32 = 6.0;
+
+/// The covariance of a place of which nothing is known.
+const NOWHERE_M2: [f32; 3] = [f32::INFINITY, 0.0, f32::INFINITY];
 
 /// What is remembered of one vehicle for smoothing.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Filter {
-    /// The smoothed place of the newest fix, and its variance per axis; infinite when there is none, as for every fix
-    /// before the white error is believed.
-    at: Point,
-    variance_m2: f32,
+    /// The smoothed place of the newest fix, and its covariance (east, between, north); infinite when there is none, as
+    /// for every fix before an error is believed. Of white errors it is the same on both axes.
+    pub(super) at: Point,
+    pub(super) cov_m2: [f32; 3],
     /// Variance per axis of the white error, and how many middles it is from.
     white_m2: f32,
     seen: u8,
+    /// Of how long ago a told speed is: see [`super::drift`].
+    pub(super) lag: Lag,
 }
 
 /// What a vehicle says about its motion.
@@ -84,7 +90,7 @@ impl Filter {
 
     /// Begins again at a fix of which nothing before is known; what is known of the error stays.
     pub(crate) fn restart(&mut self) {
-        self.variance_m2 = f32::INFINITY;
+        self.cov_m2 = NOWHERE_M2;
     }
 
     /// Learns from the three newest fixes.
@@ -126,19 +132,21 @@ impl Filter {
             x * x + y * y < SURPRISE * SURPRISE * (variance_m2 + white_m2)
         });
         let Some((at, variance_m2)) = kept else {
-            (self.at, self.variance_m2) = (raw, white_m2);
+            (self.at, self.cov_m2) = (raw, [white_m2, 0.0, white_m2]);
             return (raw, scale.sigma_m);
         };
         let gain = variance_m2 / (variance_m2 + white_m2);
         self.at = Point { x: at.x + gain * (raw.x - at.x), y: at.y + gain * (raw.y - at.y) };
-        self.variance_m2 = (1.0 - gain) * variance_m2;
-        (self.at, (all_m2 - white_m2 + self.variance_m2).sqrt())
+        let left_m2 = (1.0 - gain) * variance_m2;
+        self.cov_m2 = [left_m2, 0.0, left_m2];
+        (self.at, (all_m2 - white_m2 + left_m2).sqrt())
     }
 
     /// The last place carried on, with its variance; `None` when nothing is known.
     fn predict(&self, ground: &Ground, before: &Fix, fix: &Fix) -> Option<(Point, f32)> {
         let took_ms = fix.time_ms - before.time_ms;
-        if !self.variance_m2.is_finite() || took_ms > APART_MS_MAX {
+        let variance_m2 = self.cov_m2[0].max(self.cov_m2[2]);
+        if !variance_m2.is_finite() || took_ms > APART_MS_MAX {
             return None;
         }
         let (from, to) = (before.velocity()?, fix.velocity()?);
@@ -147,6 +155,6 @@ impl Filter {
             ((from.east_mps + to.east_mps) * 0.5 * took_s, (from.north_mps + to.north_mps) * 0.5 * took_s);
         let error_m = (from.error_mps + to.error_mps) * 0.5 * took_s;
         let at = Point { x: self.at.x + east_m / ground.shrink(self.at), y: self.at.y + north_m };
-        Some((at, self.variance_m2 + error_m * error_m))
+        Some((at, variance_m2 + error_m * error_m))
     }
 }

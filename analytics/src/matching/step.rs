@@ -6,7 +6,8 @@
 //! The distance of a step is that along the streets, from offset to offset, in whole millimetres: noise across the
 //! street adds nothing to it, and over a whole segment it adds up to the segment's length, however often a vehicle
 //! reports. Where the streets of a network do not meet (SUMO's end at the stop line) it is the straight line between
-//! the fixes while that is short, and the driven path beyond [`STRAIGHT_M_MAX`], where a straight line cuts corners.
+//! the fixes while that is short, and the driven path beyond [`STRAIGHT_M_MAX`], where a straight line cuts corners; what is
+//! driven and waited between the streets is inside of a junction, and counted to none.
 //! Time is shared out by distance: constant speed from fix to fix.
 
 use events::LonLat;
@@ -116,8 +117,18 @@ impl Pieces {
             (in_millimetres(routes.length_m(a)), in_millimetres(from_m), in_millimetres(to_m));
         if a == b && to_m >= from_m - SAME_M {
             // At an end before a gap a vehicle may be anywhere in it.
-            self.is_whole = routes.streets_meet() || (from_m > 0.0 && to_m < length_m - END_M);
-            self.list.push((Some(a), (to_m - from_m).max(0.0)));
+            let is_gap = |at_m: f64| !routes.streets_meet() && (at_m <= 0.0 || at_m >= length_m - END_M);
+            let on_m = (to_m - from_m).max(0.0);
+            self.is_whole = !is_gap(from_m) && !is_gap(to_m);
+            if !self.is_whole && is_gap(from_m) && is_gap(to_m) && on_m < END_M {
+                self.list.push((None, moved_m));
+                return Drive::Known;
+            }
+            self.list.push((Some(a), on_m));
+            if !self.is_whole {
+                let beside = (None, (moved_m - on_m).max(0.0));
+                self.list.insert(if is_gap(from_m) { 0 } else { 1 }, beside);
+            }
             return Drive::Known;
         }
         let left_m = (length_m - from_m).max(0.0);
@@ -137,6 +148,9 @@ impl Pieces {
             self.list.extend(self.middle.iter().map(|&s| (Some(s), in_millimetres(routes.length_m(s)))));
             self.list.push((Some(b), to_m));
             self.is_whole = routes.streets_meet();
+            if !self.is_whole {
+                self.cross_gaps(routes, moved_m);
+            }
             return Drive::Known;
         }
         if moved_m <= STRAIGHT_M_MAX {
@@ -145,6 +159,26 @@ impl Pieces {
             return Drive::Bridged;
         }
         Drive::None
+    }
+
+    /// Puts what was driven inside of junctions between the pieces: what the streets leave of the way, each gap in
+    /// proportion to its width. SUMO counts it to no street either.
+    fn cross_gaps(&mut self, routes: &Routes, moved_m: f64) {
+        let street_m: f64 = self.list.iter().map(|p| p.1).sum();
+        let gaps_m: Vec<f64> = self.list.windows(2).map(|w| routes.gap_m(w[0].0, w[1].0)).collect();
+        let (all_m, driven_m) = (gaps_m.iter().sum::<f64>(), (moved_m - street_m).max(0.0));
+        if all_m <= 0.0 {
+            return;
+        }
+        for (i, gap_m) in gaps_m.iter().enumerate().rev() {
+            // A long way is not straight: then a gap is as wide as it is.
+            let inside_m = if moved_m > STRAIGHT_M_MAX { *gap_m } else { driven_m * gap_m / all_m };
+            self.list.insert(i + 1, (None, inside_m));
+        }
+        if street_m < END_M {
+            // From a place inside of a junction to another: nothing of it is on a street.
+            self.list.retain(|p| p.0.is_none());
+        }
     }
 
     /// Shares distance and time over the pieces by length; the parts add up to the whole exactly.

@@ -21,6 +21,8 @@ use super::model::{self, Column, STATES_MAX, Scale};
 use super::place::{self, On};
 use super::smooth::Filter;
 use super::{Break, World};
+use crate::cell::pane_start;
+use crate::incident::head::Seen;
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
@@ -32,6 +34,16 @@ const LINE_M_MAX: f32 = 25.0;
 
 /// A receiver whose fixes lie less aside of the streets than this is believed at a junction, metres.
 const EXACT_M: f32 = 1.0;
+
+/// A receiver whose fixes lie farther aside than this has an error that is worth reckoning with, metres: lanes and maps
+/// are off by less.
+const DRIFT_M: f32 = 3.0;
+
+/// At the end of a pane a vehicle is where its last fix was, if that is no older than this; it stands if it has moved by less
+/// than this, metres, in so many milliseconds.
+const SEEN_MS: i64 = 5_000;
+const STILL_M: f32 = 2.0;
+const STILL_MS: i64 = 8_000;
 
 /// How much a decided fix counts in the mean of how far fixes lie aside.
 const ASIDE_SHARE: f32 = 0.125;
@@ -144,9 +156,15 @@ impl Track {
 
     /// Everything again, from the first fix that is remembered.
     fn redo(&mut self, world: &mut World) {
+        let known = self.shortened && self.drifts();
         self.columns.clear();
-        (self.decided, self.base, self.held, self.off_since) = (0, None, false, None);
-        (self.filter, self.sigma_m, self.aside_m2) = (Filter::default(), 0.0, 0.0);
+        (self.decided, self.base, self.held, self.off_since, self.sigma_m) = (0, None, false, None, 0.0);
+        if known && let Some(first) = self.fixes.front() {
+            // What fixes that are forgotten have told of the error is in the place of the first that is not.
+            self.filter.stand_at(first.point(&world.ground));
+        } else {
+            (self.filter, self.aside_m2) = (Filter::default(), 0.0);
+        }
         if self.shortened
             && let Some(first) = self.fixes.front().copied()
         {
@@ -242,11 +260,21 @@ impl Track {
         } else if i >= 2 && self.fixes[i - 1].start.is_none() {
             self.filter.learn(ground, scale, [&self.fixes[i - 2], &self.fixes[i - 1], &self.fixes[i]]);
         }
-        let before = i.checked_sub(1).map(|p| &self.fixes[p]);
-        let (at, sigma_m) = self.filter.place(ground, scale, before, &self.fixes[i]);
+        let before = i.checked_sub(1).map(|p| &self.fixes[p]).filter(|_| !begins);
+        let (fix, aside_m2) = (&self.fixes[i], self.aside_m2);
+        let (at, sigma_m) = if self.drifts() {
+            self.filter.reckon(ground, scale, before, fix, aside_m2)
+        } else {
+            self.filter.place(ground, scale, before, fix)
+        };
         self.sigma_m = sigma_m;
         self.fixes[i].smooth(ground, at);
         at
+    }
+
+    /// Whether the error of its positions is slow and large.
+    fn drifts(&self) -> bool {
+        self.told && self.aside_m2 > DRIFT_M * DRIFT_M && self.filter.white_m() == 0.0
     }
 
     /// The sizes of the model for what is left of the error.
@@ -327,7 +355,10 @@ impl Track {
         let on = On { segment: chosen.segment, offset_m: chosen.offset_m };
         let fix = self.next_kept(self.decided);
         let laid = (self.columns[0].laid == state as u8).then(|| (self.fixes[fix].on(), self.columns[0].held));
-        let (at, length_m) = (self.fixes[fix].point(&world.ground), world.routes.segment(on.segment).length_m);
+        // As it was told, unless what is new with every fix was taken out.
+        let kept = &self.fixes[fix];
+        let at = if self.filter.white_m() == 0.0 { world.ground.point(kept.at) } else { kept.point(&world.ground) };
+        let length_m = world.routes.segment(on.segment).length_m;
         let (aside_m2, _) = world.ground.project(at, on.segment, length_m);
         self.aside_m2 += (aside_m2 - self.aside_m2) * if self.aside_m2 == 0.0 { 1.0 } else { ASIDE_SHARE };
         self.place_kept(world, self.decided, fix, on);
@@ -394,7 +425,8 @@ impl Track {
     /// driven paths stay as the model has them.
     fn line_m(&self, fix: usize) -> f32 {
         if self.told && self.fixes[fix].is_at_rest() {
-            (LINE_SIGMAS * self.aside_m2.sqrt()).min(LINE_M_MAX)
+            let off_m = if self.drifts() { self.sigma_m } else { self.aside_m2.sqrt() };
+            (LINE_SIGMAS * off_m).min(LINE_M_MAX)
         } else {
             0.0
         }
@@ -497,6 +529,22 @@ impl Track {
         let state = &last.states()[last.best()];
         let tells = begins || self.is_off(world, newest, state.segment, BEYOND_M);
         if tells { self.column_of(world, newest) } else { None }
+    }
+
+    /// Where it was when a pane ended, if the newest fix is the first one behind that.
+    pub(crate) fn at_border(&self) -> Option<Seen> {
+        let newest = self.fixes.len().checked_sub(1)?;
+        let (fix, last) = (&self.fixes[newest], &self.fixes[newest.checked_sub(1)?]);
+        let end_ms = pane_start(fix.time_ms);
+        if last.time_ms >= end_ms || last.time_ms < end_ms - SEEN_MS {
+            return None;
+        }
+        let on = last.on().filter(|_| matches!(last.role, Role::Kept | Role::Skipped | Role::Named))?;
+        let stands_since =
+            |f: &Fix| f.on().is_some_and(|o| o.segment == on.segment && (o.offset_m - on.offset_m).abs() < STILL_M);
+        let before = self.fixes.iter().rev().skip(1).find(|f| last.time_ms - f.time_ms >= STILL_MS);
+        let stands = before.is_some_and(stands_since);
+        Some(Seen { end_ms, segment: on.segment, offset_m: on.offset_m, stands })
     }
 
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are

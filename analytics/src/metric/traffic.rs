@@ -15,9 +15,10 @@ use polars::prelude::*;
 use roads::{FreeFlowBasis, Network, Segment, SegmentIndex};
 
 use super::area::{AreaMetrics, AreaQuery, Held};
+use super::corridor_time::{CorridorTimes, Driven};
 use super::probe_share::ProbeShare;
 use super::window::{Span, Window};
-use crate::area::Areas;
+use crate::area::{AreaKind, Areas};
 use crate::free_flow::FreeFlow;
 use crate::pane::{PaneStore, Percentiles, Totals};
 
@@ -75,6 +76,9 @@ pub struct TrafficQuery {
     total_length_m: f64,
     share: ProbeShare,
     areas: Option<AreaQuery>,
+    times: CorridorTimes,
+    /// The corridors among the areas: place in their order, and segments.
+    corridors: Vec<(usize, Vec<SegmentIndex>)>,
 }
 
 /// Metrics of one window.
@@ -96,20 +100,25 @@ impl TrafficQuery {
         let free_mps = segments.iter().map(|s| f64::from(s.free_flow_mps())).collect();
         let basis = segments.iter().map(Segment::free_flow_basis).collect();
         let total_length_m = length_m.iter().sum();
-        Self { total_length_m, length_m, free_mps, basis, share: ProbeShare::UNSCALED, areas: None }
+        let (share, times) = (ProbeShare::UNSCALED, CorridorTimes::new(network));
+        Self { total_length_m, length_m, free_mps, basis, share, areas: None, times, corridors: Vec::new() }
     }
 
     /// The same with figures of corridors, zones and the city.
     #[must_use]
     pub fn over(self, areas: &Areas) -> Self {
         let query = AreaQuery::new(areas, self.length_m.clone());
-        Self { areas: Some(query), ..self }
+        let all = areas.all();
+        let corridors = all.iter().enumerate().filter(|(_, area)| area.kind == AreaKind::Corridor);
+        let corridors = corridors.map(|(i, area)| (i, area.segments.clone())).collect();
+        Self { areas: Some(query), corridors, ..self }
     }
 
     /// From now on everything is held against this free flow and scaled by this share.
     pub fn hold_against(&mut self, free: &FreeFlow, share: ProbeShare) {
         self.free_mps.copy_from_slice(free.mps());
         self.basis.copy_from_slice(free.basis());
+        self.times.hold_against(free.mps());
         self.share = share;
     }
 
@@ -124,13 +133,14 @@ impl TrafficQuery {
         let segment: Vec<_> = totals.segment.iter().copied().map(SegmentIndex).collect();
         let percentiles_mps: Vec<_> = segment.iter().map(|&s| store.percentiles(window, s)).collect();
         let stderr_mps = standard_errors(&percentiles_mps, &totals.vehicles);
-        let areas = match &self.areas {
+        let mut areas = match &self.areas {
             Some(query) => {
                 let Self { free_mps, basis, share, .. } = self;
                 query.run(&totals, &Held { free_mps, basis, stderr_mps: &stderr_mps, share: *share }, span)?
             }
             None => Vec::new(),
         };
+        self.weigh_corridors(&totals, &mut areas);
         let metrics = SegmentMetrics {
             percentiles_mps,
             stderr_mps,
@@ -147,6 +157,22 @@ impl TrafficQuery {
         };
         let city = CityMetrics { vehicles: totals.vehicles_everywhere, ..city };
         Ok(WindowMetrics { segments: metrics, city, areas, totals })
+    }
+
+    /// Where not everybody reports, travel times of corridors are weighed against what is expected.
+    fn weigh_corridors(&self, totals: &Totals, areas: &mut [AreaMetrics]) {
+        if self.share.value >= 1.0 || areas.is_empty() {
+            return;
+        }
+        let driven = |row: usize| Driven { distance_m: totals.distance_m[row], time_s: totals.time_s[row] };
+        let rows = totals.segment.iter().enumerate().filter(|(row, _)| totals.distance_m[*row] > 0.0);
+        let expected = self.times.expected(rows.map(|(row, at)| (SegmentIndex(*at), driven(row))));
+        let find = |at: SegmentIndex| totals.segment.binary_search(&at.0).ok().map(driven);
+        for (i, route) in &self.corridors {
+            let told = self.times.travel_time(route, find, &expected, self.share.value);
+            let seconds = &mut areas[*i].travel_time_s;
+            *seconds = seconds.and(told).map(|told| told.seconds);
+        }
     }
 
     /// One row a segment: sums, then what follows from them. The rows stay in order of segment.

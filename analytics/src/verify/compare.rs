@@ -12,6 +12,7 @@ use roads::{Network, RoadClass, SegmentIndex};
 use rustc_hash::FxHashMap;
 
 use super::corridor;
+use crate::metric::corridor_time::CorridorTimes;
 use crate::metric::window::MINUTE_MS;
 use crate::snapshot::Level;
 
@@ -182,16 +183,17 @@ impl Comparison {
         };
         all.city_delay.add(delay_h(&true_quarters), delay_h(&found_quarters) / share, true);
         all.city_delay_by_minute.add(delay_h(&true_minutes), delay_h(&found_minutes) / share, true);
-        for route in corridor::choose(network) {
-            let mut windows: Vec<i64> = true_quarters.keys().map(|key| key.1).collect();
-            windows.sort_unstable();
-            windows.dedup();
-            for window in windows {
-                let time_s = |sums, share| corridor::travel_time_s(network, &route, sums, window, share);
-                let Some(true_s) = time_s(&true_quarters, 1.0) else { continue };
-                match time_s(&found_quarters, share) {
-                    Some(found_s) => all.corridor.add(true_s, found_s, true),
-                    None => all.corridors_unseen += 1,
+        let (routes, times) = (corridor::choose(network), CorridorTimes::new(network));
+        let mut windows: Vec<i64> = true_quarters.keys().map(|key| key.1).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        for window in windows {
+            let told = |sums, share| corridor::travel_times_s(&times, &routes, sums, window, share);
+            for (true_s, found_s) in told(&true_quarters, 1.0).into_iter().zip(told(&found_quarters, share)) {
+                match (true_s, found_s) {
+                    (None, _) => {}
+                    (Some(true_s), Some(found_s)) => all.corridor.add(true_s, found_s, true),
+                    (Some(_), None) => all.corridors_unseen += 1,
                 }
             }
         }

@@ -2,13 +2,13 @@
 //!
 //! Upstream: the network; sums by segment and quarter of an hour. Downstream: [`super::compare`].
 //!
-//! A corridor follows one street as long as it goes on under the same name and class. Its travel time is the sum of
-//! length over space-mean speed of its segments, all in the same quarter of an hour (the instantaneous travel time of
-//! the literature). A segment without a vehicle is taken at the corridor's own travel time index.
+//! A corridor follows one street as long as it goes on under the same name and class. Its travel time is that of
+//! [`crate::metric::corridor_time`], of one quarter of an hour.
 
 use roads::{Network, RoadClass, Segment, SegmentIndex};
 
-use super::compare::Sums;
+use super::compare::{Sum, Sums};
+use crate::metric::corridor_time::{CorridorTimes, Driven};
 
 /// Longest corridors first, so many at most.
 const CORRIDORS_MAX: usize = 20;
@@ -16,10 +16,6 @@ const CORRIDORS_MAX: usize = 20;
 /// Shorter ones are none, metres; longer ones are cut.
 const LENGTH_M_MIN: f64 = 800.0;
 const LENGTH_M_MAX: f64 = 4_000.0;
-
-/// Where few were seen, one who stood long would be the whole segment. So a segment leans on its corridor: as if so many
-/// more had driven it at the corridor's own travel time index, times the share of the vehicles that were not seen.
-const LEAN_VEHICLES: f64 = 2.0;
 
 /// A travel time needs to have seen so much of the corridor's length, of 1.
 const SEEN_MIN: f64 = 0.5;
@@ -55,35 +51,23 @@ pub(super) fn choose(network: &Network) -> Vec<Vec<SegmentIndex>> {
     routes.into_iter().map(|(_, route)| route).collect()
 }
 
-/// Seconds to drive a corridor in a window, from that share of the vehicles; `None` when too little of it was seen.
-pub(super) fn travel_time_s(
-    network: &Network,
-    route: &[SegmentIndex],
+/// Travel times of all corridors in one window, from that share of the vehicles; `None` where too little was seen.
+pub(super) fn travel_times_s(
+    times: &CorridorTimes,
+    routes: &[Vec<SegmentIndex>],
     sums: &Sums,
     window: i64,
     share: f64,
-) -> Option<f64> {
-    let seen = |at: SegmentIndex| sums.get(&(at, window)).filter(|sum| sum.distance_m > 0.0);
-    let (mut length_m, mut seen_m, mut spent_s, mut free_s) = (0.0, 0.0, 0.0, 0.0);
-    for &at in route {
-        let segment = network.segment(at);
-        length_m += segment.length_m;
-        if let Some(sum) = seen(at) {
-            seen_m += segment.length_m;
-            spent_s += sum.time_s;
-            free_s += sum.distance_m / f64::from(segment.free_flow_mps());
-        }
-    }
-    let lean = LEAN_VEHICLES * (1.0 - share).max(0.0);
-    let drive_s = |at: &SegmentIndex| {
-        let segment = network.segment(*at);
-        let usual_s = segment.length_m / f64::from(segment.free_flow_mps()) * spent_s / free_s;
-        seen(*at).map_or(usual_s, |sum| {
-            let vehicles = sum.distance_m / segment.length_m;
-            (sum.time_s + lean * usual_s) / (vehicles + lean)
-        })
-    };
-    (seen_m >= SEEN_MIN * length_m).then(|| route.iter().map(drive_s).sum())
+) -> Vec<Option<f64>> {
+    let driven = |sum: &Sum| Driven { distance_m: sum.distance_m, time_s: sum.time_s };
+    let of_window = sums.iter().filter(|(key, sum)| key.1 == window && sum.distance_m > 0.0);
+    // In the order of segments, so that sums of floating point are the same at every run.
+    let mut seen: Vec<_> = of_window.map(|(key, sum)| (key.0, driven(sum))).collect();
+    seen.sort_unstable_by_key(|(at, _)| *at);
+    let expected = times.expected(seen.into_iter());
+    let find = |at: SegmentIndex| sums.get(&(at, window)).map(driven);
+    let told = |route: &Vec<SegmentIndex>| times.travel_time(route, find, &expected, share);
+    routes.iter().map(|route| told(route).filter(|t| t.seen_share >= SEEN_MIN).map(|t| t.seconds)).collect()
 }
 
 fn follow(network: &Network, first: SegmentIndex, taken: &mut [bool]) -> Vec<SegmentIndex> {

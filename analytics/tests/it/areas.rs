@@ -80,7 +80,8 @@ fn check(network: &Network, area: &Area, all: &[Contribution], m: &AreaMetrics, 
     assert_eq!(m.vehicles, most);
     let is_covered = area.kind == AreaKind::Corridor && driven_m >= COVERAGE_MIN * area.length_m;
     assert_eq!(m.travel_time_s.is_some(), is_covered, "{driven_m} of {} m", area.length_m);
-    assert!(m.travel_time_s.is_none_or(|v| near(v, pace_s * area.length_m / seen_m)));
+    // Of a part of the vehicles it is weighed against what is expected: `analytics/src/metric/corridor_time.rs`.
+    assert!(share < 1.0 || m.travel_time_s.is_none_or(|v| near(v, pace_s * area.length_m / seen_m)));
 }
 
 proptest! {
