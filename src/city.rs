@@ -94,8 +94,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let calendar = Arc::new(args.calendar.open()?);
     let kept = args.archive.folder(&args.data);
     let history = kept.map(|folder| HistorySource::new(folder, CITY.to_owned(), areas, calendar));
-    let city = CITY.to_owned();
-    let service = Service { city, network, config, registry, policy, also_ready, replay: None, history };
+    let named = CITY.to_owned();
+    let service = Service { city: named, network, config, registry, policy, also_ready, replay: None, history };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

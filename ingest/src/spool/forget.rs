@@ -125,7 +125,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = SpoolConfig { file_bytes_max: 3_000, ..SpoolConfig::default() };
         let mut spool = Spool::open(dir.path(), config).unwrap();
-        (0..30).for_each(|ms| drop(spool.append(&block(ms)).unwrap()));
+        for ms in 0..30 {
+            spool.append(&block(ms)).unwrap();
+        }
         assert!(matches!(forget(dir.path(), |_, _| true), Err(SpoolError::Locked { .. })), "ingest is running");
         drop(spool);
         let gone = forget(dir.path(), |vehicle, at_ms| vehicle == 7 && at_ms >= 10).unwrap();
