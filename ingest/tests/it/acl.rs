@@ -1,7 +1,6 @@
 //! A mosquitto as a city would run it: TLS, client certificates, accounts, and a list of who may say what.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ingest::ready::Part;
 use ingest::subscribe::{self, SubscribeConfig, Version};
@@ -128,7 +127,5 @@ fn whoever_is_not_let_in_says_why_and_counts_it() {
         away(SubscribeConfig { tls: None, ..right() }, &["closed", "reset", "abort"]);
     }
     // And with the right papers it goes on.
-    let tls = guarded.config("us", "secret of us").tls.map(Arc::clone);
-    let subscribed = Subscribed::start(SubscribeConfig { tls, ..guarded.config("us", "secret of us") });
-    subscribed.end(0);
+    Subscribed::start(guarded.config("us", "secret of us")).end(0);
 }
