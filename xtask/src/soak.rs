@@ -167,7 +167,7 @@ impl City {
             let spool_bytes = bytes_in(&data.join("spool"));
             let row = series.add(now().duration_since(begun), (&pages.0, &pages.1), processes, spool_bytes);
             write_line(csv, &row)?;
-            if series.rows.len() % 6 == 0 {
+            if series.rows.len().is_multiple_of(6) {
                 say(&series.last_in_words());
             }
         }

@@ -127,7 +127,5 @@ fn whoever_is_not_let_in_says_why_and_counts_it() {
         away(SubscribeConfig { tls: None, ..right() }, &["closed", "reset", "abort"]);
     }
     // And with the right papers it goes on.
-    let tls = guarded.config("us", "secret of us").tls;
-    let subscribed = Subscribed::start(SubscribeConfig { tls, ..guarded.config("us", "secret of us") });
-    subscribed.end(0);
+    Subscribed::start(guarded.config("us", "secret of us")).end(0);
 }

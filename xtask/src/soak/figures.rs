@@ -78,7 +78,8 @@ fn metric(page: &str, name: &str) -> f64 {
         let labels = series.strip_prefix(name)?;
         if labels.is_empty() || labels.starts_with('{') { value.parse::<f64>().ok() } else { None }
     });
-    of_name.sum()
+    // Not `sum`, whose zero is -0.
+    of_name.fold(0.0, |sum, value| sum + value)
 }
 
 /// The median of the slopes between all pairs of points (Theil 1950, Sen 1968), per hour of the first coordinate in
