@@ -247,7 +247,7 @@ impl Frame {
     /// Appends one row of another frame of the same table.
     pub fn push(&mut self, from: &Self, row: usize) {
         for (into, from) in self.columns.iter_mut().zip(&from.columns) {
-            both!(into, from, a, b => a.push(b[row].clone()));
+            both!(into, from, a, b => a.extend_from_slice(&b[row..=row]));
         }
     }
 
@@ -290,7 +290,7 @@ impl Frame {
         for (into, from) in picked.iter_mut().zip(&self.columns) {
             both!(into, from, a, b => {
                 a.clear();
-                a.extend(rows.iter().map(|&row| b[row].clone()));
+                a.extend(rows.iter().map(|&row| &b[row]).cloned());
             });
         }
         Self { columns: picked }

@@ -148,7 +148,7 @@ impl Archive {
     /// Lets other files take the place of some, in one step; then those are removed.
     pub(super) fn replace(&mut self, old: &[String], new: Vec<Entry>) -> Result<(), ArchiveError> {
         let mut next = self.manifest.clone();
-        let is_old = |entry: &Entry| old.iter().any(|path| *path == entry.path);
+        let is_old = |entry: &Entry| old.contains(&entry.path);
         next.doomed.extend(next.files.iter().filter(|e| is_old(e) && e.is_remote).map(|e| e.path.clone()));
         next.files.retain(|entry| !is_old(entry));
         next.files.extend(new);
