@@ -147,6 +147,29 @@ proptest! {
         }
     }
 
+    /// When another free flow is learnt, the live windows are held against it, and are ready all the same.
+    #[test]
+    fn another_free_flow_holds_from_then_on(all in prop::collection::vec(any_contribution(), 1..100), free_mps in 2.0_f64..40.0) {
+        let (mut store, mut sorted, free_mps) = (PaneStore::with_windows(FREE_MPS), all.clone(), [free_mps; 40]);
+        sorted.sort_by_key(|c| c.pane_ms);
+        let half = sorted.len() / 2;
+        for (i, c) in sorted.iter().enumerate() {
+            if i == half {
+                store.settle();
+                store.hold_against(&free_mps);
+            }
+            prop_assert!(store.add(c));
+            store.slide_to(c.pane_ms);
+        }
+        store.settle();
+        for window in Window::ALL {
+            let span = window.ending(sorted[sorted.len() - 1].pane_ms);
+            let totals = store.shared_totals(span, &free_mps);
+            prop_assert_eq!(&*totals, &filled(&all).totals(span, &free_mps));
+            prop_assert!(Arc::ptr_eq(&totals, &store.shared_totals(span, &free_mps)), "added up anew");
+        }
+    }
+
     /// min ≤ harmonic ≤ arithmetic ≤ max of the speeds driven, by metres; and a zone is the sum of its segments.
     #[test]
     fn means_lie_where_means_lie(all in prop::collection::vec(any_contribution(), 1..200)) {
