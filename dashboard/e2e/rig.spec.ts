@@ -203,7 +203,9 @@ test.describe('an empty city', () => {
   });
 });
 
-test('what is malformed, twice, late or disordered reaches the view of quality', async ({ page }) => {
+test('what is malformed, twice, late or disordered reaches the view of quality', async ({ page, watch }) => {
+  // A socket that the browser opened ahead of need, on a machine too busy to keep it; what was asked comes again.
+  watch.expected.push('ERR_SOCKET_NOT_CONNECTED');
   const rig = await new Rig({ vehicles: 100 }).start();
   try {
     const [index] = longest(rig.network, 'primary');
