@@ -11,7 +11,7 @@
 //! about the weekdays' means, each group its own, enlarged by √(n/(n−weekdays)); and Student's t with Welch's degrees of
 //! freedom. Both are widened by √((1+ρ)/(1−ρ)), ρ being the correlation of a day's residual with that of the day before
 //! (Bayley and Hammersley 1946), since bad days come in runs; only where ρ is above 0, and ρ is corrected for the bias
-//! of short series. `bench/history/coverage.md` has the share of intervals that hold the truth.
+//! of short series. `docs/history.md` has the share of intervals that hold the truth.
 
 use serde::Serialize;
 
