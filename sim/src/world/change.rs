@@ -18,7 +18,7 @@ use super::part::{Coming, Context, Part};
 use crate::cars::{LOOK_STEP_MM_S, STOPS, Who};
 use crate::vehicle::{Driver, LaneChange};
 
-/// Who weighs by MOBIL, or stands in a queue, thinks about another lane every so many seconds.
+/// Everybody who need not change thinks about another lane every so many seconds.
 const EVERY_S: u32 = 3;
 
 /// Weight of the follower's loss (MOBIL: 0 to 0.5 is realistic).
@@ -81,10 +81,7 @@ impl Part {
         let place = info.base as usize + index;
         let who = self.cars.who[place];
         let kind = at.drivers[usize::from(who.kind)].lane_change;
-        // In a queue that stands there is time.
-        let stands = index < usize::from(self.lanes[l].standing);
-        let every_s = if kind == LaneChange::Mobil || stands { EVERY_S } else { 1 };
-        let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(every_s);
+        let is_time = (who.id.wrapping_add(at.step)).is_multiple_of(EVERY_S);
         if !is_time && who.reach.is_best(info.number) && self.lanes[l].closed_from_mm == i32::MAX {
             return None;
         }
@@ -101,7 +98,7 @@ impl Part {
             return None;
         }
         match kind {
-            LaneChange::Mobil if stands => None,
+            LaneChange::Mobil if index < usize::from(self.lanes[l].standing) => None,
             LaneChange::Mobil => self.better_lane(at, lane, index, &outlook, coming),
             LaneChange::Gain => self.gaining_lane(at, lane, index, &outlook, coming),
         }

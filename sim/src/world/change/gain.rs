@@ -1,11 +1,12 @@
 //! Changing lanes for what is gained over time, as SUMO's drivers do (Erdmann, SUMO's Lane-Changing Model, Modeling
 //! Mobility with Open Data, 2015; constants as in its LC2013).
 //!
-//! Each second the speed that the lane beside would allow is held against that of one's own, and the difference is
-//! summed up: a fifth of a second's worth is enough to go left, ten times that to go right. Queues on lanes side by side become equally long by this, also on lanes
-//! from which one has to change again later. Upstream: change. Downstream: change, which moves him.
+//! Whenever somebody thinks about it, the speed that the lane beside would allow is held against that of his own, and the
+//! difference is summed up over the seconds since: a fifth of a second's worth is enough to go left, ten times that to go
+//! right. Queues on lanes side by side become equally long by this, also on lanes from which one has to change again
+//! later. Upstream: change. Downstream: change, which moves him.
 
-use super::Outlook;
+use super::{EVERY_S, Outlook};
 use crate::cars::Who;
 use crate::vehicle::Driver;
 use crate::world::junction::wanted_mm_s;
@@ -84,21 +85,21 @@ impl Part {
         let count = usize::from(self.lanes[self.local(at.map, to)].count);
         let behind = self.cars.pos_mm[base..base + count].partition_point(|front| *front > one.pos);
         let there = self.free_speed(at, to, behind, one, left_mm);
-        let share = (there - here) * UNIT / there.max(SHARE_OF_MM_S);
+        let share = (there - here) * UNIT * EVERY_S as i32 / there.max(SHARE_OF_MM_S);
         let who = &mut self.cars.who[place];
         let mut gain = i32::from(who.gain);
         let is_worth = left_mm + one.pos > WORTH_S * one.speed;
         let mut goes = false;
         if side > 0 {
             gain = match here.cmp(&there) {
-                std::cmp::Ordering::Greater if gain > 0 => gain / 2,
-                std::cmp::Ordering::Equal if gain > 0 => gain * 4 / 5,
+                std::cmp::Ordering::Greater if gain > 0 => gain >> EVERY_S,
+                std::cmp::Ordering::Equal if gain > 0 => gain / 2,
                 std::cmp::Ordering::Greater | std::cmp::Ordering::Equal => gain,
                 std::cmp::Ordering::Less => gain + share,
             };
             goes |= gain > LEFT && there > here && is_worth;
         } else if here - AS_GOOD_MM_S > there {
-            gain = if gain < 0 { gain / 2 } else { gain };
+            gain = if gain < 0 { gain / (1 << EVERY_S) } else { gain };
         } else {
             gain = if gain < 0 || there > here { gain - share } else { gain };
             goes |= gain < -RIGHT && is_worth;
