@@ -8,6 +8,8 @@
 //! - [`roadside`]: signals and loops of real recordings against others' figures and labels
 //! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`formats`]: every count in `docs/formats.md`
+//! - [`explain`]: a metric explained from a recording
+//! - [`loops`]: SUMO's loops: flows as they are, harmonic mean speeds from positions
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
@@ -22,9 +24,11 @@
 
 mod bad_input;
 mod city;
+mod explain;
 mod formats;
 mod hexagons;
 mod kept;
+mod loops;
 mod matched;
 mod pipeline;
 mod processes;
