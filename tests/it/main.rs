@@ -10,6 +10,8 @@
 //! - [`simulate`]: `arterial sim` into files and over several connections
 //! - [`formats`]: every count in `docs/formats.md`
 //! - [`history`]: `arterial report` and its API over an archive with a planted change
+//! - [`explain`]: a metric explained from a recording
+//! - [`loops`]: SUMO's loops: flows as they are, harmonic mean speeds from positions
 //! - [`kept`]: `arterial spool` and `arterial dead-letters` on what a real ingest stored
 //! - [`hexagons`]: the same sums without a road network
 //! - [`restart`]: analytics killed during a replay leaves the cells of a run without
@@ -29,10 +31,12 @@
 mod archive;
 mod bad_input;
 mod city;
+mod explain;
 mod formats;
 mod hexagons;
 mod history;
 mod kept;
+mod loops;
 mod matched;
 mod object_storage;
 mod operate;
