@@ -1,7 +1,8 @@
-//! What is counted in front of the pages. Declared here and nowhere else.
+//! What is counted in front of the pages. Names and help stand in [`events::metrics`].
 //!
 //! Upstream: [`crate::serve`] and `guard`. Downstream: `/metrics`.
 
+use events::metrics::metric;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Why somebody was not served: the closed list, as the label in metrics and the code in answers.
@@ -87,11 +88,10 @@ impl Metrics {
     /// # Errors
     /// If one of the names is taken: one registry serves one server.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let connections = IntGauge::new("arterial_http_connections", "Open connections to the pages.")?;
+        let opts = |name| Opts::new(metric(name).name, metric(name).help);
+        let connections = IntGauge::with_opts(opts("arterial_http_connections"))?;
         registry.register(Box::new(connections.clone()))?;
-        let refused =
-            Opts::new("arterial_http_refused_total", "Requests and connections that were not served, by reason.");
-        let refused = IntCounterVec::new(refused, &["reason"])?;
+        let refused = IntCounterVec::new(opts("arterial_http_refused_total"), &["reason"])?;
         registry.register(Box::new(refused.clone()))?;
         for refusal in Refusal::ALL {
             refused.with_label_values(&[refusal.name()]);

@@ -10,6 +10,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use events::metrics::metric;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -39,13 +40,10 @@ pub(super) struct Live {
 impl Live {
     /// Declares what is counted here.
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let clients = IntGauge::new("arterial_http_live_clients", "Clients of the live figures.")?;
+        let opts = |name| Opts::new(metric(name).name, metric(name).help);
+        let clients = IntGauge::with_opts(opts("arterial_http_live_clients"))?;
         registry.register(Box::new(clients.clone()))?;
-        let dropped = Opts::new(
-            "arterial_http_live_dropped_total",
-            "Clients of the live figures that were too slow (slow), or for whom there was no place (full).",
-        );
-        let dropped = IntCounterVec::new(dropped, &["reason"])?;
+        let dropped = IntCounterVec::new(opts("arterial_http_live_dropped_total"), &["reason"])?;
         registry.register(Box::new(dropped.clone()))?;
         for reason in ["slow", "full"] {
             dropped.with_label_values(&[reason]);
