@@ -26,6 +26,9 @@ use super::table::{Columns, Table};
 /// Rows of a row group: small enough that one segment of a day is found in one or two of them.
 const GROUP_ROWS: usize = 115_000;
 
+/// Rows of a page: who reads one segment of a day reads a few thousand rows and not twenty thousand.
+const PAGE_ROWS: usize = 2_880;
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -401,6 +404,7 @@ fn properties(columns: Columns, stage: Stage) -> Result<WriterProperties, Parque
     let mut properties = WriterProperties::builder()
         .set_compression(compression)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(statistics);
     for (name, kind) in columns {
         // Neighbouring rows are of one segment and follow each other in time, so whole numbers differ by little.
