@@ -95,7 +95,7 @@ impl Filter {
         error_m2: f32,
     ) -> (Point, f32) {
         let raw = ground.point(fix.at);
-        let driven = before.filter(|_| self.cov_m2[0].is_finite()).and_then(|b| self.driven(ground, b, fix));
+        let driven = before.filter(|_| self.is_known()).and_then(|b| self.driven(ground, b, fix));
         let Some(driven) = driven else {
             (self.at, self.cov_m2) = (raw, [error_m2, 0.0, error_m2]);
             return (raw, scale.sigma_m);
@@ -124,6 +124,11 @@ impl Filter {
     /// Goes on from a place that is known as well as the newest one is.
     pub(super) fn stand_at(&mut self, at: Point) {
         self.at = at;
+    }
+
+    /// Whether a place is reckoned on.
+    pub(super) fn is_known(&self) -> bool {
+        self.cov_m2[0].is_finite() && self.cov_m2[0] > 0.0
     }
 
     /// Standard deviation along the axis on which less is known, metres.

@@ -245,9 +245,9 @@ impl Track {
             self.filter.learn(ground, scale, [&self.fixes[i - 2], &self.fixes[i - 1], &self.fixes[i]]);
         }
         let before = i.checked_sub(1).map(|p| &self.fixes[p]).filter(|_| !begins);
-        let (fix, aside_m2) = (&self.fixes[i], self.aside_m2);
+        let (fix, error_m2) = (&self.fixes[i], self.aside_m2.max(DRIFT_M * DRIFT_M));
         let (at, sigma_m) = if self.drifts() {
-            self.filter.reckon(ground, scale, before, fix, aside_m2)
+            self.filter.reckon(ground, scale, before, fix, error_m2)
         } else {
             self.filter.place(ground, scale, before, fix)
         };
@@ -258,7 +258,9 @@ impl Track {
 
     /// Whether the error of its positions is slow and large.
     fn drifts(&self) -> bool {
-        self.told && self.aside_m2 > DRIFT_M * DRIFT_M && self.filter.white_m() == 0.0
+        // A street that runs along the error does not show it, so what was begun goes on for longer.
+        let least_m = if self.filter.is_known() { DRIFT_M / 2.0 } else { DRIFT_M };
+        self.told && self.aside_m2 > least_m * least_m && self.filter.white_m() == 0.0
     }
 
     /// The sizes of the model for what is left of the error.
