@@ -9,11 +9,11 @@
 //! remembered is done again; what has left memory stays as it is.
 
 mod provisional;
+mod standing;
 
 use std::collections::VecDeque;
 
 use events::LonLat;
-use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
 use super::fix::{Fix, Role};
@@ -22,16 +22,9 @@ use super::model::{self, Column, STATES_MAX, Scale};
 use super::place::{self, On};
 use super::smooth::Filter;
 use super::{Break, World};
-use crate::cell::pane_start;
-use crate::incident::head::Seen;
 
 /// Most fixes that a track keeps. A later arrival that belongs before all of them cannot be placed any more.
 pub const TRACK_FIXES_MAX: usize = 22;
-
-/// Vehicles stand before junctions and not right behind them, so a fix at rest is believed to be before the line within
-/// so many standard deviations of its receiver, and so many metres at the most.
-const LINE_SIGMAS: f32 = 3.0;
-const LINE_M_MAX: f32 = 25.0;
 
 /// A receiver whose fixes lie less aside of the streets than this is believed at a junction, metres.
 const EXACT_M: f32 = 1.0;
@@ -39,12 +32,6 @@ const EXACT_M: f32 = 1.0;
 /// A receiver whose fixes lie farther aside than this has an error that is worth reckoning with, metres: lanes and maps
 /// are off by less.
 const DRIFT_M: f32 = 3.0;
-
-/// At the end of a pane a vehicle is where its last fix was, if that is no older than this; it stands if it has moved by less
-/// than this, metres, in so many milliseconds.
-const SEEN_MS: i64 = 5_000;
-const STILL_M: f32 = 2.0;
-const STILL_MS: i64 = 8_000;
 
 /// How much a decided fix counts in the mean of how far fixes lie aside.
 const ASIDE_SHARE: f32 = 0.125;
@@ -423,28 +410,6 @@ impl Track {
         self.fixes[fix].put(spot);
     }
 
-    /// Who stands less than this behind a junction is taken to wait before it, metres: as far as its receiver may be off,
-    /// judged by how far its fixes are aside of the streets; 0 for who does not say that it stands. For cells only:
-    /// driven paths stay as the model has them.
-    fn line_m(&self, fix: usize) -> f32 {
-        if self.told && self.fixes[fix].is_at_rest() {
-            let off_m = if self.drifts() { self.sigma_m } else { self.aside_m2.sqrt() };
-            (LINE_SIGMAS * off_m).min(LINE_M_MAX)
-        } else {
-            0.0
-        }
-    }
-
-    /// A spot right behind the junction at the end of the base's street, put before it; see [`Track::line_m`].
-    fn before_line(&self, world: &World, fix: usize, on: On) -> On {
-        let Some(base) = self.base.filter(|b| b.segment != on.segment && on.offset_m < self.line_m(fix)) else {
-            return on;
-        };
-        let follows = world.network.successors(SegmentIndex(base.segment)).contains(&SegmentIndex(on.segment));
-        let end = On { segment: base.segment, offset_m: world.routes.segment(base.segment).length_m };
-        if follows { end } else { on }
-    }
-
     /// Lays the skipped fixes `from..to` on the way from the base to `end`, or ahead of the base.
     fn place_between(&mut self, world: &mut World, from: usize, to: usize, end: Option<On>) {
         let Some(base) = self.base else { return };
@@ -479,6 +444,42 @@ impl Track {
         let before = self.fixes.iter().rev().skip(1).find(|f| last.time_ms - f.time_ms >= STILL_MS);
         let stands = before.is_some_and(stands_since);
         Some(Seen { end_ms, segment: on.segment, offset_m: on.offset_m, stands })
+    /// Puts every undecided fix where the best drive has it now.
+    pub(crate) fn place_provisionally(&mut self, world: &mut World) {
+        self.told = true;
+        let (decided, base, held) = (self.decided, self.base, self.held);
+        if let Some(last) = self.columns.len().checked_sub(1) {
+            let newest = self.newest(world).map(|c| c.states()[c.best()]);
+            let mut state = newest.map_or_else(|| self.columns[last].best(), |s| usize::from(s.before));
+            world.trace.clear();
+            for c in (0..=last).rev() {
+                let s = &self.columns[c].states()[state];
+                if !self.columns[c].decided {
+                    world.trace.push(On { segment: s.segment, offset_m: s.offset_m });
+                }
+                state = usize::from(s.before);
+            }
+            let mut from = decided;
+            while let Some(on) = world.trace.pop() {
+                let fix = self.next_kept(from);
+                self.place_kept(world, from, fix, on);
+                (from, self.base) = (fix + 1, self.fixes[fix].on());
+            }
+            let end = newest.map(|s| On { segment: s.segment, offset_m: s.offset_m });
+            self.place_between(world, from, self.fixes.len(), end);
+        }
+        (self.base, self.held) = (base, held);
+    }
+
+    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
+    /// which way a drive that has just begun goes, and onto which street somebody has just turned.
+    fn newest(&self, world: &mut World) -> Option<Column> {
+        let newest = self.fixes.len().checked_sub(1).filter(|&k| self.fixes[k].role == Role::Skipped)?;
+        let last = self.columns.back()?;
+        let begins = self.columns.len() == 1 && !last.decided;
+        let state = &last.states()[last.best()];
+        let tells = begins || self.is_off(world, newest, state.segment, BEYOND_M);
+        if tells { self.column_of(world, newest) } else { None }
     }
 
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are
