@@ -1,5 +1,6 @@
 // The corridors of the city with their newest figures: several views choose among them.
 
+import { untrack } from 'svelte';
 import type { AreaRow, Areas } from '../api/contract';
 import { get } from '../api/http';
 import { Resource } from './resource.svelte';
@@ -14,7 +15,8 @@ class Corridors extends Resource<Areas> {
 
   /** Loads what was never loaded. */
   async once(): Promise<void> {
-    if (!this.data && !this.loading) await this.load();
+    // Whoever calls this in an effect shall not be called again by its outcome.
+    if (untrack(() => !this.data && !this.loading)) await this.load();
   }
 }
 
