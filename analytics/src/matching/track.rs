@@ -430,58 +430,6 @@ impl Track {
         }
     }
 
-    /// Where it was when a pane ended, if the newest fix is the first one behind that.
-    pub(crate) fn at_border(&self) -> Option<Seen> {
-        let newest = self.fixes.len().checked_sub(1)?;
-        let (fix, last) = (&self.fixes[newest], &self.fixes[newest.checked_sub(1)?]);
-        let end_ms = pane_start(fix.time_ms);
-        if last.time_ms >= end_ms || last.time_ms < end_ms - SEEN_MS {
-            return None;
-        }
-        let on = last.on().filter(|_| matches!(last.role, Role::Kept | Role::Skipped | Role::Named))?;
-        let stands_since =
-            |f: &Fix| f.on().is_some_and(|o| o.segment == on.segment && (o.offset_m - on.offset_m).abs() < STILL_M);
-        let before = self.fixes.iter().rev().skip(1).find(|f| last.time_ms - f.time_ms >= STILL_MS);
-        let stands = before.is_some_and(stands_since);
-        Some(Seen { end_ms, segment: on.segment, offset_m: on.offset_m, stands })
-    /// Puts every undecided fix where the best drive has it now.
-    pub(crate) fn place_provisionally(&mut self, world: &mut World) {
-        self.told = true;
-        let (decided, base, held) = (self.decided, self.base, self.held);
-        if let Some(last) = self.columns.len().checked_sub(1) {
-            let newest = self.newest(world).map(|c| c.states()[c.best()]);
-            let mut state = newest.map_or_else(|| self.columns[last].best(), |s| usize::from(s.before));
-            world.trace.clear();
-            for c in (0..=last).rev() {
-                let s = &self.columns[c].states()[state];
-                if !self.columns[c].decided {
-                    world.trace.push(On { segment: s.segment, offset_m: s.offset_m });
-                }
-                state = usize::from(s.before);
-            }
-            let mut from = decided;
-            while let Some(on) = world.trace.pop() {
-                let fix = self.next_kept(from);
-                self.place_kept(world, from, fix, on);
-                (from, self.base) = (fix + 1, self.fixes[fix].on());
-            }
-            let end = newest.map(|s| On { segment: s.segment, offset_m: s.offset_m });
-            self.place_between(world, from, self.fixes.len(), end);
-        }
-        (self.base, self.held) = (base, held);
-    }
-
-    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
-    /// which way a drive that has just begun goes, and onto which street somebody has just turned.
-    fn newest(&self, world: &mut World) -> Option<Column> {
-        let newest = self.fixes.len().checked_sub(1).filter(|&k| self.fixes[k].role == Role::Skipped)?;
-        let last = self.columns.back()?;
-        let begins = self.columns.len() == 1 && !last.decided;
-        let state = &last.states()[last.best()];
-        let tells = begins || self.is_off(world, newest, state.segment, BEYOND_M);
-        if tells { self.column_of(world, newest) } else { None }
-    }
-
     /// Lets the oldest fix go when there are too many, or in any case when `all`; it and the one behind it are
     /// final then.
     pub(crate) fn shed(&mut self, world: &mut World, all: bool) -> Option<Fix> {
