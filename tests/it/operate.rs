@@ -196,12 +196,7 @@ fn get_as(port: u16, path: &str, token: Option<&str>) -> Option<(u16, String)> {
 fn a_wrong_token_is_refused_in_words_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    let mut make = arterial();
-    let made = make.args(["token", "prometheus", "--http-tokens"]).arg(&tokens).output().unwrap();
-    if !made.status.success() && String::from_utf8_lossy(&made.stderr).contains("unrecognized subcommand") {
-        eprintln!("skipped: this build has no tokens");
-        return;
-    }
+    let made = arterial().args(["token", "prometheus", "--http-tokens"]).arg(&tokens).output().unwrap();
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     let http = free_port();
     let mut analytics = Running::start(
