@@ -225,8 +225,8 @@ impl Scenario {
         let since_middle_s = (of_day_s + 86_400 - 1_800) % 86_400;
         let (hour, part_s) = ((since_middle_s / 3_600) as usize, since_middle_s % 3_600);
         let [before, after] = [hour, (hour + 1) % 24].map(|h| u64::from(shares[h]));
-        let share = (before * (3_600 - part_s) + after * part_s) / 3_600;
-        (u64::from(self.vehicles) * share / 1_000).min(u64::from(VEHICLES_MAX)) as u32
+        let share = before * (3_600 - part_s) + after * part_s;
+        (u64::from(self.vehicles) * share / 3_600_000).min(u64::from(VEHICLES_MAX)) as u32
     }
 
     /// Checks what can be checked without a network.

@@ -12,6 +12,7 @@ mod provisional;
 mod standing;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use events::LonLat;
 use serde::{Deserialize, Serialize};
@@ -67,9 +68,10 @@ pub(crate) struct Track {
     /// on it.
     #[serde(skip)]
     laid: Option<Conditions>,
-    /// Where the newest fix is on its segment to the millimetre, if that was asked for; nothing depends on it.
+    /// Where the newest fix is on its segment to the millimetre, metres, if that was asked for; nothing depends on it. One
+    /// more than its bits, which takes half the room of an optional number.
     #[serde(skip)]
-    exact_m: Option<f64>,
+    exact_m: Option<NonZeroU64>,
 }
 
 /// What the places of all undecided fixes depend on, besides the states of the model and the place before them.

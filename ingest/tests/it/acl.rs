@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ingest::ready::Part;
-use ingest::subscribe::{self, SubscribeConfig, Version};
+use ingest::subscribe::{self, Lost, SubscribeConfig, Version};
 use ingest::tls;
 use ingest::{Ingest, IngestConfig};
 use prometheus::Registry;
@@ -98,7 +98,9 @@ fn away(config: SubscribeConfig, says: &[&str]) {
         says.iter().any(|word| reason.contains(word))
     });
     assert!(!reason.contains("secret"), "{reason}");
-    assert!(metric(&registry, "arterial_ingest_mqtt_failures_total") >= 1.0);
+    let of = |lost: &Lost| format!("arterial_ingest_mqtt_failures_total{{reason=\"{}\"}}", lost.name());
+    let counted: f64 = Lost::ALL.iter().map(|lost| metric(&registry, &of(lost))).sum();
+    assert!(counted >= 1.0, "{reason} is counted");
     assert_eq!(metric(&registry, "arterial_ingest_mqtt_connected"), 0.0);
     stop.cancel();
     runtime.block_on(task).unwrap();
@@ -120,7 +122,7 @@ fn whoever_is_not_let_in_says_why_and_counts_it() {
             Some(tls::client(&authority.authority(), identity.as_ref()).unwrap())
         };
         // Its certificate is of nobody that we know; ours is of nobody that it knows; we have none; we do not speak TLS.
-        away(SubscribeConfig { tls: of(&strangers, Some(&guarded.papers)), ..right() }, &["UnknownIssuer"]);
+        away(SubscribeConfig { tls: of(&strangers, Some(&guarded.papers)), ..right() }, &["invalid peer certificate"]);
         let refused = &["ertificate", "alert", "reset", "closed", "UnknownCA"];
         away(SubscribeConfig { tls: of(&guarded.papers, Some(&strangers)), ..right() }, refused);
         away(SubscribeConfig { tls: of(&guarded.papers, None), ..right() }, refused);

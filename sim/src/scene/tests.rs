@@ -146,17 +146,33 @@ fn a_network_without_connections_carries_nobody() {
 
 #[test]
 fn a_flow_that_no_way_serves_is_named() {
-    // A zone of one street holds no second place to go to.
-    let network = demo();
-    let street = network.indices().find(|at| network.segment(*at).length_m > 80.0).unwrap();
-    let middle = network.place(street, network.segment(street).length_m / 2.0);
-    let (lon, lat) = (middle.lon_deg(), middle.lat_deg());
-    let text = |radius_m: f64| {
+    // Two one-way streets that nothing joins: no way leads from one to the other.
+    let mut builder = NetworkBuilder::new("apart");
+    for (name, lat) in [("here", 50.0), ("there", 50.1)] {
+        let line = vec![[8.0, lat], [8.01, lat]];
+        let [from, to] = [line[0], line[1]].map(|at| builder.node(at[0], at[1]));
+        builder.segment(NewSegment {
+            id: SegmentId::of(name),
+            source_id: name.into(),
+            source_offset_m: 0.0,
+            name: None,
+            class: RoadClass::Secondary,
+            from,
+            to,
+            length_m: None,
+            speed_limit_mps: 50.0 / 3.6,
+            lanes: 1,
+            line,
+        });
+    }
+    let network = builder.build().unwrap();
+    let text = |to: &str| {
         format!(
-            "description = \"x\"\nduration_min = 10\n[[zones]]\nname = \"spot\"\nlon = {lon}\nlat = {lat}\nradius_m = {radius_m}\n[[demand.flows]]\nfrom = \"spot\"\nto = \"spot\"\ntrips_per_hour = 60"
+            "description = \"x\"\nduration_min = 10\n[[zones]]\nname = \"here\"\nlon = 8.005\nlat = 50.0\nradius_m = \
+             900\n[[zones]]\nname = \"there\"\nlon = 8.005\nlat = 50.1\nradius_m = 900\n[[demand.flows]]\nfrom = \
+             \"here\"\nto = \"{to}\"\ntrips_per_hour = 60"
         )
     };
-    let said = lay(&text(0.5), &network).unwrap_err().to_string();
-    assert_eq!(said, "no way leads from `spot` to `spot`: that flow could not be driven");
-    assert!(lay(&text(2_000.0), &network).is_ok(), "within a larger zone it can");
+    let said = lay(&text("there"), &network).unwrap_err().to_string();
+    assert_eq!(said, "no way leads from `here` to `there`: that flow could not be driven");
 }

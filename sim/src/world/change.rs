@@ -27,6 +27,10 @@ const POLITENESS_PERMILLE: i32 = 200;
 /// Least advantage, mm/s² (MOBIL: 0.1 m/s², here more, since a step lasts a second).
 const THRESHOLD_MM_S2: i32 = 500;
 
+/// Nearer than this to where their lane ends or leads elsewhere, our own kinds of drivers ask to be let in, mm: merging late
+/// is what makes works a bottleneck. SUMO's ask as soon as they must change.
+const ASK_WITHIN_MM: i32 = 100_000;
+
 /// Seconds for which a change is looked for ahead, by side: changes to the left take longer (Erdmann 2015).
 const LOOK_RIGHT_S: i32 = 10;
 const LOOK_LEFT_S: i32 = 20;
@@ -89,7 +93,8 @@ impl Part {
         let outlook = self.outlook(at, lane, index);
         if outlook.must || outlook.aside != 0 && kind == LaneChange::Mobil {
             let found = self.may_change(at, lane, index, outlook.aside.signum(), coming);
-            if found.is_none() && outlook.must {
+            let asks = outlook.must && (kind == LaneChange::Gain || outlook.left_mm < ASK_WITHIN_MM);
+            if found.is_none() && asks {
                 self.ask(at, lane, index, &outlook, coming);
             }
             return found;

@@ -2,6 +2,8 @@
 //!
 //! Upstream: [`super::Track`] with a fix more. Downstream: [`crate::matching::Matcher`], which tells what differs.
 
+use std::num::NonZeroU64;
+
 use roads::SegmentIndex;
 
 use super::{Conditions, Track};
@@ -60,14 +62,15 @@ impl Track {
 
     /// Tells where the newest fix is exactly, if that is known.
     pub(in crate::matching) fn recall(&self, places: &mut Places) {
-        if let (Some(offset_m), Some(last)) = (self.exact_m, self.fixes.back()) {
-            places.remember(SegmentIndex(last.segment), last.at, offset_m);
+        if let (Some(bits), Some(last)) = (self.exact_m, self.fixes.back()) {
+            places.remember(SegmentIndex(last.segment), last.at, f64::from_bits(bits.get() - 1));
         }
     }
 
     /// Remembers where the newest fix is exactly, if that was found.
     pub(in crate::matching) fn retain(&mut self, places: &Places) {
-        self.exact_m = self.fixes.back().and_then(|last| places.known(SegmentIndex(last.segment), last.at));
+        let exact_m = self.fixes.back().and_then(|last| places.known(SegmentIndex(last.segment), last.at));
+        self.exact_m = exact_m.and_then(|offset_m| NonZeroU64::new(offset_m.to_bits().wrapping_add(1)));
     }
 
     /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
