@@ -52,7 +52,7 @@ impl Reach {
     /// Whether the first so many lanes take one equally far.
     pub(crate) fn is_level(self, lanes: u8) -> bool {
         let bits = 4 * u32::from(lanes).min(LANES);
-        (self.0 ^ (self.0 & 15) * 0x1111_1111).unbounded_shl(32 - bits) == 0
+        (self.0 ^ ((self.0 & 15) * 0x1111_1111)).unbounded_shl(32 - bits) == 0
     }
 
     /// Whether one gets nowhere farther than from this lane.

@@ -127,8 +127,8 @@ type Cells = BTreeMap<(i64, i64), Vec<i64>>;
 fn cells(archive: &Path, table: Table) -> Cells {
     let mut cells = Cells::new();
     for file in Manifest::read(archive).unwrap().files(table, "demo") {
-        let mut rows = Rows::open(&archive.join(&file.path), table).unwrap();
-        while let Some(frame) = rows.next() {
+        let rows = Rows::open(&archive.join(&file.path), table).unwrap();
+        for frame in rows {
             let frame = frame.unwrap();
             for row in 0..frame.len() {
                 let ints = (2..5).map(|column| frame.ints(column)[row]);

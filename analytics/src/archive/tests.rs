@@ -118,8 +118,7 @@ fn day() -> Vec<Step> {
 #[test]
 fn a_crash_at_any_step_to_the_disk_loses_nothing_and_doubles_nothing() {
     let steps = day();
-    let mut breaks = 0;
-    for power in (0..).step_by(31) {
+    for (breaks, power) in (0..).step_by(31).enumerate() {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = Archive::open(dir.path()).unwrap();
         archive.disk.steps_left = Some(power);
@@ -133,7 +132,6 @@ fn a_crash_at_any_step_to_the_disk_loses_nothing_and_doubles_nothing() {
             assert!(breaks > 20, "it was broken off {breaks} times only");
             return;
         }
-        breaks += 1;
         // A restart from an old checkpoint: everything once more.
         let mut archive = Archive::open(dir.path()).unwrap();
         steps.iter().for_each(|step| act(&mut archive, *step).unwrap());

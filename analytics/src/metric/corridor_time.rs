@@ -188,7 +188,7 @@ mod tests {
             .iter()
             .map(|at| network.segment(*at).length_m / f64::from(network.segment(*at).free_flow_mps()))
             .sum();
-        let whole = times.travel_time(&route, &all, &expected, 1.0).unwrap();
+        let whole = times.travel_time(&route, all, &expected, 1.0).unwrap();
         assert!((whole.seconds - free_s - 20.0 * route.len() as f64).abs() < 1e-6 && whole.seen_share == 1.0);
         // One vehicle of twenty: between what is usual and what it says.
         let few = times.travel_time(&route, vehicles(1.0), &expected, 0.05).unwrap().seconds;

@@ -39,6 +39,22 @@ pub fn figures(report: &Report, l: Language) -> Vec<Figure> {
     }
 }
 
+/// The middle line and the band around it; a gap where nothing was seen, never a line over it.
+fn bands(out: &mut String, rows: &[(f64, Option<Band>)], y: impl Fn(f64) -> f64) {
+    for run in rows.split(|(_, band)| band.is_none()) {
+        let known: Vec<(f64, Band)> = run.iter().filter_map(|(x, band)| Some((*x, (*band)?))).collect();
+        if known.is_empty() {
+            continue;
+        }
+        let up = known.iter().map(|(x, b)| format!("{x:.1},{:.1}", y(b.p90)));
+        let down = known.iter().rev().map(|(x, b)| format!("{x:.1},{:.1}", y(b.p10)));
+        let band = up.chain(down).collect::<Vec<_>>().join(" ");
+        let middle: Vec<String> = known.iter().map(|(x, b)| format!("{x:.1},{:.1}", y(b.p50))).collect();
+        push(out, format_args!("<polygon class=\"band\" points=\"{band}\"/>"));
+        push(out, format_args!("<polyline class=\"line\" points=\"{}\"/>", middle.join(" ")));
+    }
+}
+
 /// One panel a weekday: the middle day and the band of eight in ten.
 fn week(report: &TypicalDay, l: Language) -> Figure {
     let is_path = report.place.kind.is_path();
@@ -84,19 +100,7 @@ fn week(report: &TypicalDay, l: Language) -> Figure {
             .filter(|r| r.weekday == weekday)
             .map(|r| (x(r.quarter as f64 + middle), of(r)))
             .collect();
-        // A gap where nothing was seen: never a line over it.
-        for run in rows.split(|(_, band)| band.is_none()) {
-            let known: Vec<(f64, Band)> = run.iter().filter_map(|(x, band)| Some((*x, (*band)?))).collect();
-            if known.is_empty() {
-                continue;
-            }
-            let up = known.iter().map(|(x, b)| format!("{x:.1},{:.1}", y.at(b.p90)));
-            let down = known.iter().rev().map(|(x, b)| format!("{x:.1},{:.1}", y.at(b.p10)));
-            let band = up.chain(down).collect::<Vec<_>>().join(" ");
-            let middle: Vec<String> = known.iter().map(|(x, b)| format!("{x:.1},{:.1}", y.at(b.p50))).collect();
-            push(&mut out, format_args!("<polygon class=\"band\" points=\"{band}\"/>"));
-            push(&mut out, format_args!("<polyline class=\"line\" points=\"{}\"/>", middle.join(" ")));
-        }
+        bands(&mut out, &rows, |value| y.at(value));
     }
     if let Some(free) = free {
         line(&mut out, "free", left, y.at(free), WIDTH, y.at(free));
