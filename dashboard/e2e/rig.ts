@@ -1,6 +1,6 @@
 // The real binary under control of a test: its processes, a publisher of MQTT, and vehicles that drive as they are told.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect as dial, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,8 @@ export interface RigOptions {
   vehicles?: number;
   network?: string;
   tickMs?: number;
+  /** Behind a token, which may control: without one nobody may hold the reins of a replay. */
+  guarded?: boolean;
 }
 
 /** Ingest and analytics on free ports, with a folder of their own. */
@@ -67,8 +69,18 @@ export class Rig {
   ingest: Process | null = null;
   analytics: Process | null = null;
   network!: NetworkReply;
+  token = '';
 
   constructor(readonly options: RigOptions = {}) {}
+
+  get #tokens(): string {
+    return join(this.folder, 'tokens');
+  }
+
+  /** What a browser is given after it has logged in. */
+  get cookie(): { name: string; value: string; url: string } {
+    return { name: 'arterial_token', value: this.token, url: this.url };
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.httpPort}`;
@@ -76,13 +88,17 @@ export class Rig {
 
   async start(): Promise<this> {
     [this.mqttPort, this.httpPort, this.controlPort] = [await freePort(), await freePort(), await freePort()];
+    if (this.options.guarded) {
+      const made = spawnSync(BINARY, ['token', 'rig', '--control', '--http-tokens', this.#tokens], { encoding: 'utf8' });
+      this.token = made.stdout.trim();
+    }
     if (this.options.vehicles === undefined) {
       this.startIngest();
       this.startAnalytics();
     } else {
       this.analytics = new Process(['--vehicles', String(this.options.vehicles), '--seed', '7', '--mqtt-listen', `127.0.0.1:${this.mqttPort}`, '--http-listen', `127.0.0.1:${this.httpPort}`, '--data', join(this.folder, 'data')]);
     }
-    this.network = await until('the network is served', async () => (await fetch(`${this.url}/api/v1/network`)).json() as Promise<NetworkReply>);
+    this.network = await until('the network is served', () => this.get<NetworkReply>('network'));
     await until('the MQTT endpoint listens', async () => (await dialled(this.mqttPort)).destroy());
     return this;
   }
@@ -92,7 +108,7 @@ export class Rig {
   }
 
   startAnalytics(): void {
-    this.analytics = new Process(['analytics', '--network', this.options.network ?? 'demo', '--data', join(this.folder, 'data'), '--http-listen', `127.0.0.1:${this.httpPort}`, '--replay-control', `127.0.0.1:${this.controlPort}`, '--tick-ms', String(this.options.tickMs ?? 250)]);
+    this.analytics = new Process(['analytics', '--network', this.options.network ?? 'demo', '--data', join(this.folder, 'data'), '--http-listen', `127.0.0.1:${this.httpPort}`, '--replay-control', `127.0.0.1:${this.controlPort}`, '--tick-ms', String(this.options.tickMs ?? 250), ...(this.options.guarded ? ['--http-tokens', this.#tokens] : [])]);
   }
 
   /** A recording of positions, published by the real replay. */
@@ -103,7 +119,10 @@ export class Rig {
   }
 
   async get<T>(path: string): Promise<T> {
-    return (await fetch(`${this.url}/api/v1/${path}`)).json() as Promise<T>;
+    const headers: Record<string, string> = this.token ? { authorization: `Bearer ${this.token}` } : {};
+    const reply = await fetch(`${this.url}/api/v1/${path}`, { headers });
+    if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
+    return reply.json() as Promise<T>;
   }
 
   async stop(): Promise<void> {

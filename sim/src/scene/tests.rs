@@ -146,33 +146,34 @@ fn a_network_without_connections_carries_nobody() {
 
 #[test]
 fn a_flow_that_no_way_serves_is_named() {
-    // Two one-way streets that nothing joins: no way leads from one to the other.
-    let mut builder = NetworkBuilder::new("apart");
-    for (name, lat) in [("here", 50.0), ("there", 50.1)] {
-        let line = vec![[8.0, lat], [8.01, lat]];
-        let [from, to] = [line[0], line[1]].map(|at| builder.node(at[0], at[1]));
+    // Three one-way streets in a ring, and a zone in which only one of them lies.
+    let mut builder = NetworkBuilder::new("ring");
+    let corners = [[8.0, 50.0], [8.01, 50.0], [8.005, 50.005]];
+    let nodes = corners.map(|at| builder.node(at[0], at[1]));
+    for side in 0..3 {
+        let source_id = format!("side {side}");
         builder.segment(NewSegment {
-            id: SegmentId::of(name),
-            source_id: name.into(),
+            id: SegmentId::of(&source_id),
+            source_id,
             source_offset_m: 0.0,
             name: None,
             class: RoadClass::Secondary,
-            from,
-            to,
+            from: nodes[side],
+            to: nodes[(side + 1) % 3],
             length_m: None,
             speed_limit_mps: 50.0 / 3.6,
             lanes: 1,
-            line,
+            line: vec![corners[side], corners[(side + 1) % 3]],
         });
     }
     let network = builder.build().unwrap();
-    let text = |to: &str| {
+    let text = |radius_m: u32| {
         format!(
-            "description = \"x\"\nduration_min = 10\n[[zones]]\nname = \"here\"\nlon = 8.005\nlat = 50.0\nradius_m = \
-             900\n[[zones]]\nname = \"there\"\nlon = 8.005\nlat = 50.1\nradius_m = 900\n[[demand.flows]]\nfrom = \
-             \"here\"\nto = \"{to}\"\ntrips_per_hour = 60"
+            "description = \"x\"\nduration_min = 10\n[[zones]]\nname = \"spot\"\nlon = 8.005\nlat = 50.0\nradius_m = \
+             {radius_m}\n[[demand.flows]]\nfrom = \"spot\"\nto = \"spot\"\ntrips_per_hour = 60"
         )
     };
-    let said = lay(&text("there"), &network).unwrap_err().to_string();
-    assert_eq!(said, "no way leads from `here` to `there`: that flow could not be driven");
+    let said = lay(&text(50), &network).unwrap_err().to_string();
+    assert_eq!(said, "no way leads from `spot` to `spot`: that flow could not be driven");
+    assert!(lay(&text(5_000), &network).is_ok(), "within a larger zone it can");
 }
