@@ -29,7 +29,7 @@ const THRESHOLD_MM_S2: i32 = 500;
 
 /// Nearer than this to where their lane ends or leads elsewhere, our own kinds of drivers ask to be let in, mm: merging late
 /// is what makes works a bottleneck. SUMO's ask as soon as they must change.
-const ASK_WITHIN_MM: i32 = 100_000;
+const ASK_WITHIN_MM: i32 = 20_000;
 
 /// Seconds for which a change is looked for ahead, by side: changes to the left take longer (Erdmann 2015).
 const LOOK_RIGHT_S: i32 = 10;
