@@ -46,6 +46,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use roads::Network;
 
+use crate::archive::ArchiveError;
 use crate::area::Areas;
 use crate::calendar::{Calendar, CalendarError, Clock};
 pub use crate::metric::area::COVERAGE_MIN;
@@ -70,6 +71,8 @@ pub enum ReportError {
     NoData { what: String, from: Date, to: Date },
     #[error("{} cannot be read: {error}", path.display())]
     Io { path: PathBuf, error: std::io::Error },
+    #[error("{0}")]
+    Archive(#[from] ArchiveError),
     #[error("{} cannot be written: {error}", path.display())]
     Write { path: PathBuf, error: std::io::Error },
     #[error("{} is not what history wants: {what}", path.display())]

@@ -47,6 +47,25 @@ impl Cells {
     pub fn is_empty(&self) -> bool {
         self.segment.is_empty()
     }
+
+    /// Puts the rows of another behind these.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.segment.extend_from_slice(&other.segment);
+        self.start_ms.extend_from_slice(&other.start_ms);
+        self.distance_mm.extend_from_slice(&other.distance_mm);
+        self.time_ms.extend_from_slice(&other.time_ms);
+        self.delay_ms.extend_from_slice(&other.delay_ms);
+        self.reports.extend_from_slice(&other.reports);
+        self.vehicle_minutes.extend_from_slice(&other.vehicle_minutes);
+        self.minutes.extend_from_slice(&other.minutes);
+        self.free_flow_mmps.extend_from_slice(&other.free_flow_mmps);
+    }
+
+    /// At least so many distinct vehicles in a row: a mean over minutes is at most its largest.
+    pub fn vehicles_min(&self, row: usize) -> i32 {
+        let minutes = self.minutes[row].max(1);
+        (self.vehicle_minutes[row] + minutes - 1) / minutes
+    }
 }
 
 impl From<Cells> for Frame {

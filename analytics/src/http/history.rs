@@ -147,7 +147,8 @@ fn refused(error: &ReportError) -> Response {
         ReportError::Calendar(_) | ReportError::Hours(_) | ReportError::Weekdays(_) | ReportError::TooMuch { .. } => {
             (StatusCode::BAD_REQUEST, "bad_question")
         }
-        ReportError::Io { .. }
+        ReportError::Archive(_)
+        | ReportError::Io { .. }
         | ReportError::Write { .. }
         | ReportError::Damaged { .. }
         | ReportError::Panicked

@@ -28,9 +28,11 @@ use parquet::file::metadata::{
 };
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
-use serde::Deserialize;
 
 use super::ReportError;
+use crate::archive::cells::Cells;
+use crate::archive::manifest::Manifest;
+use crate::archive::table::Table;
 use crate::calendar::date_of_number;
 
 /// Rows of one question; a longer stretch or a larger place is refused: 2 GiB of them.
@@ -40,19 +42,6 @@ pub const ROWS_MAX: usize = 40_000_000;
 const THREADS_MAX: usize = 4;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Columns of cells, in the order of [`crate::archive::cells`].
-const COLUMNS: [&str; 9] = [
-    "segment",
-    "start_utc",
-    "distance_mm",
-    "time_ms",
-    "delay_ms",
-    "reports",
-    "vehicle_minutes",
-    "minutes",
-    "free_flow_mmps",
-];
 
 /// An archive folder and the city in it that is asked about.
 #[derive(Clone, Debug)]
@@ -67,30 +56,6 @@ pub struct DayFiles {
     pub paths: Vec<PathBuf>,
     /// Five-minute rows: the day is over.
     pub is_over: bool,
-}
-
-/// Rows of a batch or of an answer, by column.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    pub segment: Vec<i64>,
-    pub start_ms: Vec<i64>,
-    pub distance_mm: Vec<i64>,
-    pub time_ms: Vec<i64>,
-    pub delay_ms: Vec<i64>,
-    pub reports: Vec<i32>,
-    pub vehicle_minutes: Vec<i32>,
-    pub minutes: Vec<i32>,
-    pub free_flow_mmps: Vec<i32>,
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    files: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    path: String,
 }
 
 impl Archive {
@@ -167,15 +132,8 @@ impl Archive {
     }
 
     fn manifest(&self) -> Result<Option<Vec<String>>, ReportError> {
-        let path = self.root.join("manifest.json");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(ReportError::Io { path, error }),
-        };
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|error| ReportError::Damaged { path, what: error.to_string() })?;
-        Ok(Some(manifest.files.into_iter().map(|f| f.path).collect()))
+        let manifest = Manifest::find(&self.root)?;
+        Ok(manifest.map(|manifest| manifest.files.into_iter().map(|file| file.path).collect()))
     }
 
     /// The files that hold a stretch of time.
@@ -191,12 +149,12 @@ impl Archive {
     ///
     /// # Errors
     /// A file that cannot be read, or too many rows.
-    pub fn rows(&self, segments: &[i64], span_ms: &Range<i64>) -> Result<Rows, ReportError> {
+    pub fn rows(&self, segments: &[i64], span_ms: &Range<i64>) -> Result<Cells, ReportError> {
         let files = self.files(span_ms)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         let share = files.len().div_ceil(threads).max(1);
         let read = |files: &[PathBuf]| {
-            let mut rows = Rows::default();
+            let mut rows = Cells::default();
             for path in files {
                 each_row_of(path, Some(segments), span_ms, &mut |batch| rows.append(batch))?;
                 if rows.len() > ROWS_MAX {
@@ -205,11 +163,11 @@ impl Archive {
             }
             Ok(rows)
         };
-        let parts: Vec<Result<Rows, ReportError>> = std::thread::scope(|scope| {
+        let parts: Vec<Result<Cells, ReportError>> = std::thread::scope(|scope| {
             let running: Vec<_> = files.chunks(share).map(|files| scope.spawn(move || read(files))).collect();
             running.into_iter().map(|r| r.join().unwrap_or(Err(ReportError::Panicked))).collect()
         });
-        let mut all = Rows::default();
+        let mut all = Cells::default();
         for part in parts {
             all.append(&part?);
         }
@@ -220,38 +178,8 @@ impl Archive {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn each_row(&self, span_ms: &Range<i64>, mut take: impl FnMut(&Rows)) -> Result<(), ReportError> {
+    pub fn each_row(&self, span_ms: &Range<i64>, mut take: impl FnMut(&Cells)) -> Result<(), ReportError> {
         self.files(span_ms)?.iter().try_for_each(|path| each_row_of(path, None, span_ms, &mut take))
-    }
-}
-
-impl Rows {
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.segment.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.segment.is_empty()
-    }
-
-    fn append(&mut self, other: &Self) {
-        self.segment.extend_from_slice(&other.segment);
-        self.start_ms.extend_from_slice(&other.start_ms);
-        self.distance_mm.extend_from_slice(&other.distance_mm);
-        self.time_ms.extend_from_slice(&other.time_ms);
-        self.delay_ms.extend_from_slice(&other.delay_ms);
-        self.reports.extend_from_slice(&other.reports);
-        self.vehicle_minutes.extend_from_slice(&other.vehicle_minutes);
-        self.minutes.extend_from_slice(&other.minutes);
-        self.free_flow_mmps.extend_from_slice(&other.free_flow_mmps);
-    }
-
-    /// At least so many distinct vehicles in a row: a mean over minutes is at most its largest.
-    pub fn vehicles_min(&self, row: usize) -> i32 {
-        let minutes = self.minutes[row].max(1);
-        (self.vehicle_minutes[row] + minutes - 1) / minutes
     }
 }
 
@@ -291,7 +219,7 @@ fn each_row_of(
     path: &Path,
     segments: Option<&[i64]>,
     span_ms: &Range<i64>,
-    take: &mut impl FnMut(&Rows),
+    take: &mut impl FnMut(&Cells),
 ) -> Result<(), ReportError> {
     let io = |error| ReportError::Io { path: path.into(), error };
     let damaged = |error: &dyn std::fmt::Display| ReportError::Damaged { path: path.into(), what: error.to_string() };
@@ -305,8 +233,10 @@ fn each_row_of(
         .with_metadata_options(Some(options))
         .parse_and_finish(&file)
         .map_err(|e| damaged(&e))?;
-    let found = metadata.file_metadata().schema_descr().columns().iter().map(|c| c.name()).take(9).collect::<Vec<_>>();
-    if found != COLUMNS {
+    let columns = Table::Cells5Min.columns();
+    let found = metadata.file_metadata().schema_descr().columns().iter().map(|c| c.name());
+    let found = found.take(columns.len()).collect::<Vec<_>>();
+    if !found.iter().eq(columns.iter().map(|(name, _)| name)) {
         return Err(damaged(&format!("its columns are {}", found.join(", "))));
     }
     let mut chosen = None;
@@ -389,7 +319,7 @@ fn pages(metadata: &ParquetMetaData, groups: &[usize], segments: &[i64]) -> Opti
 }
 
 /// The rows of a batch that are of these segments and this time; `None` where a column has another type.
-fn wanted(batch: &arrow_array::RecordBatch, segments: Option<&[i64]>, span_ms: &Range<i64>) -> Option<Rows> {
+fn wanted(batch: &arrow_array::RecordBatch, segments: Option<&[i64]>, span_ms: &Range<i64>) -> Option<Cells> {
     let whole = |i: usize| Some(&batch.column(i).as_primitive_opt::<Int64Type>()?.values()[..]);
     let small = |i: usize| Some(&batch.column(i).as_primitive_opt::<Int32Type>()?.values()[..]);
     let (segment, start) = (whole(0)?, &batch.column(1).as_primitive_opt::<TimestampMillisecondType>()?.values()[..]);
@@ -412,7 +342,7 @@ fn wanted(batch: &arrow_array::RecordBatch, segments: Option<&[i64]>, span_ms: &
     let rows: Vec<usize> = (0..batch.num_rows()).filter(is_wanted).collect();
     let take = |column: &[i64]| rows.iter().map(|&r| column[r]).collect::<Vec<_>>();
     let take_small = |column: &[i32]| rows.iter().map(|&r| column[r]).collect::<Vec<_>>();
-    Some(Rows {
+    Some(Cells {
         segment: take(segment),
         start_ms: take(start),
         distance_mm: take(whole(2)?),

@@ -13,8 +13,8 @@ use jiff::civil::Date;
 
 use super::place::Place;
 use super::profile;
-use super::read::Rows;
 use super::{COVERAGE_MIN, History, ReportError, When};
+use crate::archive::cells::Cells;
 use crate::calendar::Clock;
 
 /// Slots times segments of one series, 16 B each; above it the question is refused.
@@ -139,7 +139,7 @@ impl Series {
     ///
     /// # Errors
     /// When it would take too much memory.
-    pub fn of_rows(place: &Place, rows: &Rows, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
+    pub fn of_rows(place: &Place, rows: &Cells, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
         let of_clock = clock.clone();
         let seen = seen_of_rows(rows, &of_clock, slot_minutes);
         Self::fold(place, clock, slot_minutes, seen)
@@ -193,7 +193,7 @@ impl Series {
 }
 
 /// Rows on the local clock.
-fn seen_of_rows(rows: &Rows, clock: &Clock, slot_minutes: u32) -> impl Iterator<Item = Seen> {
+fn seen_of_rows(rows: &Cells, clock: &Clock, slot_minutes: u32) -> impl Iterator<Item = Seen> {
     (0..rows.len()).filter_map(move |row| {
         let local = clock.at(rows.start_ms[row])?;
         Some(Seen {
