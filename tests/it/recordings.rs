@@ -182,7 +182,7 @@ fn bolognas_delay_is_that_of_sumo() {
     let limits: HashMap<&str, f64> =
         network.segments().iter().map(|s| (s.source_id.as_str(), f64::from(s.speed_limit_mps))).collect();
     let sumo_s = time_lost_s(&data.join("sumo-bologna/edgedata.xml.gz"));
-    for (extra, most) in [(&["--trust-edge"][..], 0.03), (&[][..], 0.05)] {
+    for (extra, most) in [(&["--trust-edge"][..], 0.03), (&[][..], 0.03)] {
         let ours = bologna_cells(&data, extra);
         let lost = |((edge, _), (metres, seconds)): (&(String, i64), &(f64, f64))| {
             (seconds - metres / limits[&**edge]).max(0.0)

@@ -37,9 +37,9 @@ fn everybody_without_noise_is_the_truth() {
 /// The goal is 3 %: not reached. Who waits within the error of a junction is often taken to be on the other side of it,
 /// and that second is missing here and too many there; sums over longer stretches hardly notice. Holds what there is.
 #[test]
-fn noise_of_five_metres_spares_the_city_and_blurs_the_minute() {
+fn noise_of_five_metres_spares_the_city_and_its_minutes() {
     let rows = verify(&["--probes", "100%", "--noise-m", "5", "--duration-s", "600", "--vehicles", "800"]);
-    for (metric, most) in [("speed_mps", 0.15), ("flow_per_h", 0.02), ("city_delay_veh_h", 0.02), ("corridor_s", 0.04)]
+    for (metric, most) in [("speed_mps", 0.03), ("flow_per_h", 0.02), ("city_delay_veh_h", 0.02), ("corridor_s", 0.04)]
     {
         let error = number(&rows[0], &format!("/{metric}/mape"));
         println!("5 m of noise: {metric}: {:.2} %", error * 100.0);

@@ -47,6 +47,11 @@ impl Track {
     fn skip_laid(&mut self, world: &mut World) -> usize {
         let stands = self.fixes.range(self.decided..).any(Fix::is_at_rest);
         let now = Conditions { sigma_m: self.sigma_m, aside_m2: if stands { self.aside_m2 } else { 0.0 } };
+        let newest = self.fixes.len().saturating_sub(2)..self.fixes.len();
+        if self.fixes.range(newest).map(Fix::is_at_rest).eq([false, true]) {
+            // It has come to a stand: that tells on which side of a line it braked.
+            self.laid = None;
+        }
         let is_same = self.laid.replace(now) == Some(now);
         let mut from = self.decided;
         while let Some(&(c, state)) = world.trace.last().filter(|_| is_same) {
