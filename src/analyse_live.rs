@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use analytics::archive::metrics;
 use analytics::archive::status::Status;
+use analytics::calendar::Calendar;
 use analytics::export::policy::Policy;
 use analytics::export::segments::SegmentPages;
 use analytics::follow::{CheckpointConfig, FatesSource, FollowConfig, Follower};
@@ -147,15 +148,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let (study, scale) = (args.areas.study(&network, args.utc_offset_minutes * 60)?, args.areas.scale());
     let archive = args.archive.config(&args.data, &args.city)?;
     let calendar = Arc::new(args.calendar.open()?);
-    let areas = Arc::clone(&study.areas);
-    let kept = args.archive.folder(&args.data);
-    let history = kept.map(|folder| HistorySource::new(folder, args.city.clone(), areas, calendar));
     let (checkpoint, tick) = (Some(checkpoint), args.tick.tick());
     let config = FollowConfig { spool, engine, checkpoint, fates: None, study, scale, archive, tick };
     let registry = Registry::new();
     exported::built(&registry, "analytics")?;
     let (policy, replay) = (args.export.policy(), args.replay_control);
-    let service = Service { city: args.city, network, config, registry, policy, also_ready: None, replay, history };
+    let service = Service { city: args.city, network, config, registry, policy, also_ready: None, replay, calendar };
     let engine = service.serve(pages, stop).await?;
     if let (Some(path), Some(engine)) = (args.cells, engine) {
         output::write(&path, engine.network(), &engine.store().sorted_rows())?;
@@ -178,18 +176,22 @@ pub(crate) struct Service {
     pub(crate) policy: Policy,
     pub(crate) also_ready: Option<Readiness>,
     pub(crate) replay: Option<SocketAddr>,
-    pub(crate) history: Option<HistorySource>,
+    /// The city's clock, for reports.
+    pub(crate) calendar: Arc<Calendar>,
 }
 
 impl Service {
     /// Serves until asked to stop; gives what analytics holds then.
     pub(crate) async fn serve(self, pages: Pages, stop: CancellationToken) -> anyhow::Result<Option<Engine>> {
-        let Self { city, network, config, registry, policy, also_ready, replay, history } = self;
+        let Self { city, network, config, registry, policy, also_ready, replay, calendar } = self;
         let folder = config.spool.display().to_string();
         if !config.spool.exists() {
             tracing::warn!("{folder} is not there yet: waiting for `arterial ingest` to make it");
         }
         let archive = config.archive.as_ref().map(|archive| archive.1.clone());
+        let kept = config.archive.as_ref().and_then(|(record, _)| record.place.folder().map(Path::to_owned));
+        let areas = Arc::clone(&config.study.areas);
+        let history = kept.map(|folder| HistorySource::new(folder, city.clone(), areas, calendar));
         let follower = Follower::start(config, Arc::clone(&network), stop.clone())
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;

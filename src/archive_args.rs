@@ -64,15 +64,6 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The folder that reports read, if history is kept in one.
-    pub(crate) fn folder(&self, data: &Path) -> Option<PathBuf> {
-        match self.archive.as_deref().map(str::parse) {
-            None => Some(data.join("archive")),
-            Some(Ok(Place::Folder(folder))) if self.archive.as_deref() != Some(NONE) => Some(folder),
-            Some(_) => None,
-        }
-    }
-
     /// What analytics is told, with the place where it tells how that goes; `None` without an archive.
     pub(crate) fn config(&self, data: &Path, city: &str) -> anyhow::Result<Option<(RecordConfig, Status)>> {
         let place = match self.archive.as_deref() {

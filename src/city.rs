@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use analytics::EngineConfig;
 use analytics::follow::{CheckpointConfig, FollowConfig};
-use analytics::http::history::HistorySource;
 use clap::builder::FalseyValueParser;
 use ingest::server::{self, ServerConfig};
 use ingest::{Ingest, IngestConfig};
@@ -90,12 +89,9 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let also_ready = Some(readiness_of(ingest.ready()));
     let shared = registry.clone();
     let policy = args.export.policy();
-    let areas = Arc::clone(&config.study.areas);
     let calendar = Arc::new(args.calendar.open()?);
-    let kept = args.archive.folder(&args.data);
-    let history = kept.map(|folder| HistorySource::new(folder, CITY.to_owned(), areas, calendar));
     let named = CITY.to_owned();
-    let service = Service { city: named, network, config, registry, policy, also_ready, replay: None, history };
+    let service = Service { city: named, network, config, registry, policy, also_ready, replay: None, calendar };
 
     // Ended in the order of the data: the city first, then the endpoint with everything acknowledged, then the rest.
     let (endpoint_stop, service_stop) = (CancellationToken::new(), CancellationToken::new());

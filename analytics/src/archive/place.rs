@@ -3,7 +3,7 @@
 //! Upstream: the command line. Downstream: [`super::recorder`], [`super::remote`].
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::ArchiveError;
@@ -13,6 +13,16 @@ use super::error::ArchiveError;
 pub enum Place {
     Folder(PathBuf),
     Bucket { bucket: String, prefix: String },
+}
+
+impl Place {
+    /// The folder, if it is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Bucket { .. } => None,
+        }
+    }
 }
 
 impl FromStr for Place {
