@@ -182,10 +182,16 @@ impl Part {
         self.gap_at(at, to, pos, speed, driver, coming).map(|there| (to, there))
     }
 
-    /// Whether there is time to go to one side and back again, if that has to be (Erdmann 2015).
-    fn may_leave(&self, at: &Context<'_>, lane: u32, (pos, who): (i32, &Who), outlook: &Outlook, side: i32) -> bool {
+    /// Whether there is time to go to one side, where one gets so far, and back again, if that has to be (Erdmann 2015).
+    fn may_leave(
+        &self,
+        at: &Context<'_>,
+        lane: u32,
+        (pos, who): (i32, &Who),
+        outlook: &Outlook,
+        (side, there_mm): (i32, i32),
+    ) -> bool {
         let to = (i64::from(lane) + i64::from(side)) as u32;
-        let there_mm = self.left_on(at, to, pos, who);
         if outlook.aside.signum() == side || there_mm >= outlook.left_mm && outlook.aside == 0 {
             return true;
         }
@@ -222,7 +228,8 @@ impl Part {
             if !(0..i32::from(info.beside)).contains(&number) {
                 continue;
             }
-            if !self.may_leave(at, lane, (pos, who), outlook, side) {
+            let there_mm = self.left_on(at, info.first + number as u32, pos, who);
+            if !self.may_leave(at, lane, (pos, who), outlook, (side, there_mm)) {
                 continue;
             }
             let Some((to, there)) = self.may_change(at, lane, index, side, coming) else { continue };

@@ -57,11 +57,11 @@ impl Part {
             if !(0..i32::from(info.beside)).contains(&number) {
                 continue;
             }
-            let who = self.cars.who[place];
-            if !self.may_leave(at, lane, (one.pos, &who), outlook, side) {
+            let there_mm = self.left_on(at, info.first + number as u32, one.pos, &one.who);
+            if !self.may_leave(at, lane, (one.pos, &one.who), outlook, (side, there_mm)) {
                 continue;
             }
-            if self.does_gain(at, (lane, place), &one, outlook, (side, here))
+            if self.does_gain(at, (lane, place), &one, outlook, (side, here, there_mm))
                 && let Some(found) = self.may_change(at, lane, index, side, coming)
             {
                 return Some(found);
@@ -77,10 +77,9 @@ impl Part {
         (lane, place): (u32, usize),
         one: &Driving,
         outlook: &Outlook,
-        (side, here): (i32, i32),
+        (side, here, left_mm): (i32, i32, i32),
     ) -> bool {
         let to = (i64::from(lane) + i64::from(side)) as u32;
-        let left_mm = self.left_on(at, to, one.pos, &one.who);
         let base = at.map.lanes[to as usize].base as usize;
         let count = usize::from(self.lanes[self.local(at.map, to)].count);
         let behind = self.cars.pos_mm[base..base + count].partition_point(|front| *front > one.pos);

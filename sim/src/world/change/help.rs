@@ -115,7 +115,11 @@ impl Part {
         let outlook = self.outlook(at, lane, index);
         let number = i32::from(at.map.lanes[lane as usize].number) + side;
         let exists = (0..i32::from(at.map.lanes[lane as usize].beside)).contains(&number);
-        if outlook.must || !exists || !self.may_leave(at, lane, (pos, &who), &outlook, side) {
+        if outlook.must || !exists {
+            return false;
+        }
+        let there_mm = self.left_on(at, (i64::from(lane) + i64::from(side)) as u32, pos, &who);
+        if !self.may_leave(at, lane, (pos, &who), &outlook, (side, there_mm)) {
             return false;
         }
         let Some((to, there)) = self.may_change(at, lane, index, side, coming) else { return false };
