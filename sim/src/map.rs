@@ -6,8 +6,12 @@
 //! Junctions that a short segment joins ([`CLOSE_M`]) are looked after together, so that leave can be given over several
 //! of them at once. The parts depend on the network alone, never on threads. Upstream: the network. Downstream: the world.
 
+mod ahead;
+
 use roads::{LinkState, Network, NodeIndex, SegmentIndex, SignalPlan};
 
+use self::ahead::Ahead;
+pub(crate) use self::ahead::{LANES_MAX, Way};
 use crate::vehicle::Driver;
 use crate::world::SQUEEZED_GAP_MM;
 
@@ -85,6 +89,7 @@ pub(crate) struct Map {
     pub(crate) nodes: Vec<NodeIndex>,
     pub(crate) parts: Vec<Part>,
     pub(crate) part_of_lane: Vec<u8>,
+    pub(crate) ahead: Ahead,
     /// Links by what they are shown.
     shown_to: Vec<Vec<u32>>,
 }
@@ -129,6 +134,7 @@ impl Map {
             nodes: Vec::new(),
             parts: vec![Part::default()],
             part_of_lane: Vec::with_capacity(total),
+            ahead: Ahead::new(network),
             shown_to: Vec::new(),
         };
         for close in order.chunk_by(|a, b| a.0 == b.0) {

@@ -7,18 +7,15 @@ use roads::SegmentIndex;
 
 use super::part::Context;
 use crate::cars::{LAST_LEG, STOPS, Who};
-use crate::map::{Lane, NONE};
+use crate::map::{LANES_MAX, Lane, NONE, Way};
 use crate::random::{Stream, bits32};
 use crate::reach::{FAR_M, Reach};
 
 /// Lanes are chosen with so many segments of the route in view, and no more than [`FAR_M`].
 const LEGS_AHEAD_MAX: usize = 16;
 
-/// Lanes of a segment that are told apart.
-const LANES_MAX: usize = 16;
-
 /// On a segment no longer than this nobody counts on changing lanes.
-const CHANGE_WITHIN_M: f64 = 40.0;
+const CHANGE_WITHIN_M: f32 = 40.0;
 
 /// Chooses the link at the end of a lane, and says how far each lane of the segment leads.
 ///
@@ -35,9 +32,9 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
     };
     let [here, there] = lanes_ahead(at, &route[leg..]);
     who.reach = Reach::default();
-    for lane in 0..info.beside.min(LANES_MAX as u8) {
+    for lane in 0..info.beside.min(LANES_MAX) {
         if here.must >> lane & 1 == 1 {
-            who.reach.set(lane, here.beyond_m[usize::from(lane)]);
+            who.reach.set(lane, here.beyond_m(lane));
         }
     }
     let mut best: Option<(u32, u32)> = None;
@@ -47,10 +44,10 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
             continue;
         }
         // Rather a lane from which the turns after are reached, then the farthest, then the nearest, then any.
-        let number = usize::from(to.number).min(LANES_MAX - 1);
+        let number = to.number.min(LANES_MAX - 1);
         let must = there.must >> number & 1 == 1;
         let mut reach = Reach::default();
-        reach.set(0, there.beyond_m[number]);
+        reach.set(0, there.beyond_m(number));
         let beyond = reach.beyond_mm(0).unwrap_or(0).min((FAR_M * 1_000.0) as i32) as u32 / 10_000;
         let aside = u32::from(to.number.abs_diff(info.number).min(15));
         let draw = bits32(at.seed, who.id, link.to, Stream::Lane) >> 16;
@@ -68,35 +65,58 @@ pub(super) fn set_course(at: &Context<'_>, lane: u32, who: &mut Who) {
 struct Lanes {
     /// Those that lead on at all, as bits.
     must: u16,
-    /// How far beyond the segment one gets from each without a change, m.
-    beyond_m: [f32; LANES_MAX],
+    /// How far beyond the segment one gets from each without a change, m, if that is the same for all; else it is listed.
+    level_m: Option<f32>,
+    beyond_m: [f32; LANES_MAX as usize],
+}
+
+impl Lanes {
+    fn level(must: u16, beyond_m: f32) -> Self {
+        Self { must, level_m: Some(beyond_m), beyond_m: [0.0; LANES_MAX as usize] }
+    }
+
+    fn beyond_m(&self, lane: u8) -> f32 {
+        self.level_m.unwrap_or(self.beyond_m[usize::from(lane)])
+    }
+
+    /// The lanes from which one gets to these. Mostly all lanes lead on equally far, and then none is looked at.
+    fn before(&self, at: &Context<'_>, way: Way) -> Self {
+        let next_m = way.next_m as f32;
+        let is_long = next_m > CHANGE_WITHIN_M;
+        if let Some(level_m) = self.level_m
+            && way.is_whole
+            && (is_long || way.to_lanes & !self.must == 0)
+        {
+            return Self::level(way.from_lanes, next_m + level_m);
+        }
+        let (mut must, mut beyond_m) = (0, [0.0_f32; LANES_MAX as usize]);
+        for &(from, to) in at.map.ahead.pairs(way) {
+            must |= if is_long || self.must >> to & 1 == 1 { 1 << from } else { 0 };
+            let beyond = &mut beyond_m[usize::from(from)];
+            *beyond = beyond.max(next_m + self.beyond_m(to));
+        }
+        let lanes = usize::from(LANES_MAX) - way.from_lanes.leading_zeros() as usize;
+        let is_level = way.is_whole && beyond_m[..lanes].iter().all(|m| *m == beyond_m[0]);
+        Self { must: if must == 0 { way.from_lanes } else { must }, level_m: is_level.then(|| beyond_m[0]), beyond_m }
+    }
 }
 
 /// The lanes that lead on from the first segment of a route, and from the second.
 fn lanes_ahead(at: &Context<'_>, route: &[SegmentIndex]) -> [Lanes; 2] {
-    let (mut end, mut ahead_m) = (1, 0.0);
+    let mut ways = [None; LEGS_AHEAD_MAX];
+    let (mut end, mut ahead_m, mut last_m) = (0, 0.0, 0.0);
     while end + 1 < route.len() && end < LEGS_AHEAD_MAX && ahead_m < f64::from(FAR_M) {
-        ahead_m += at.network.segment(route[end]).length_m;
+        let way: Way = at.map.ahead.way(route[end], route[end + 1]);
+        (ways[end], ahead_m, last_m) = (Some(way), ahead_m + last_m, way.next_m);
         end += 1;
     }
     // Whoever has arrived needs no other lane.
     let arrived_m = if end + 1 == route.len() { FAR_M } else { 0.0 };
-    let mut here = Lanes { must: u16::MAX, beyond_m: [arrived_m; LANES_MAX] };
+    let mut here = Lanes::level(u16::MAX, arrived_m);
     let mut there = here;
-    for pair in route[..=end].windows(2).rev() {
+    for way in ways[..end].iter().rev().flatten() {
         there = here;
-        let next_m = at.network.segment(pair[1]).length_m as f32;
-        let is_long = f64::from(next_m) > CHANGE_WITHIN_M;
-        let nth = at.network.successors(pair[0]).iter().position(|to| *to == pair[1]);
-        let movement = nth.map(|nth| &at.network.movements()[at.network.movements_from(pair[0]).start + nth]);
-        let (mut any, mut must, mut beyond_m) = (0, 0, [0.0_f32; LANES_MAX]);
-        for &(from, to) in movement.map_or(&[][..], |movement| &movement.lanes) {
-            let (from, to) = (usize::from(from).min(LANES_MAX - 1), usize::from(to).min(LANES_MAX - 1));
-            any |= 1 << from;
-            must |= if is_long || there.must >> to & 1 == 1 { 1 << from } else { 0 };
-            beyond_m[from] = beyond_m[from].max(next_m + there.beyond_m[to]);
-        }
-        here = Lanes { must: if must == 0 { any } else { must }, beyond_m };
+        here = there.before(at, *way);
     }
     [here, there]
 }
