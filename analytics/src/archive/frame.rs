@@ -3,6 +3,7 @@
 //! Upstream: [`super::collect`], files of history. Downstream: [`super::store`], [`super::merge`].
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Columns, Table};
@@ -121,17 +123,17 @@ impl Column {
         }
     }
 
-    fn array(&self) -> ArrayRef {
+    fn array(self) -> ArrayRef {
         match self {
-            Self::Int(v) => Arc::new(Int64Array::from(v.clone())),
-            Self::Small(v) => Arc::new(Int32Array::from(v.clone())),
-            Self::Time(v) => Arc::new(TimestampMillisecondArray::from(v.clone())),
-            Self::Real(v) => Arc::new(Float64Array::from(v.clone())),
+            Self::Int(v) => Arc::new(Int64Array::from(v)),
+            Self::Small(v) => Arc::new(Int32Array::from(v)),
+            Self::Time(v) => Arc::new(TimestampMillisecondArray::from(v)),
+            Self::Real(v) => Arc::new(Float64Array::from(v)),
             Self::Text(v) => Arc::new(StringArray::from_iter_values(v)),
-            Self::Flag(v) => Arc::new(BooleanArray::from(v.clone())),
-            Self::MaybeInt(v) => Arc::new(Int64Array::from(v.clone())),
-            Self::MaybeSmall(v) => Arc::new(Int32Array::from(v.clone())),
-            Self::MaybeFloat(v) => Arc::new(Float32Array::from(v.clone())),
+            Self::Flag(v) => Arc::new(BooleanArray::from(v)),
+            Self::MaybeInt(v) => Arc::new(Int64Array::from(v)),
+            Self::MaybeSmall(v) => Arc::new(Int32Array::from(v)),
+            Self::MaybeFloat(v) => Arc::new(Float32Array::from(v)),
         }
     }
 
@@ -261,53 +263,65 @@ impl Frame {
         }
     }
 
-    /// Takes the rows from a place on out.
-    #[must_use]
-    pub fn split_off(&mut self, at: usize) -> Self {
-        let mut rest = Vec::with_capacity(self.columns.len());
-        for column in &mut self.columns {
-            rest.push(match column {
-                Column::Int(v) => Column::Int(v.split_off(at)),
-                Column::Small(v) => Column::Small(v.split_off(at)),
-                Column::Time(v) => Column::Time(v.split_off(at)),
-                Column::Real(v) => Column::Real(v.split_off(at)),
-                Column::Text(v) => Column::Text(v.split_off(at)),
-                Column::Flag(v) => Column::Flag(v.split_off(at)),
-                Column::MaybeInt(v) => Column::MaybeInt(v.split_off(at)),
-                Column::MaybeSmall(v) => Column::MaybeSmall(v.split_off(at)),
-                Column::MaybeFloat(v) => Column::MaybeFloat(v.split_off(at)),
-            });
-        }
-        Self { columns: rest }
-    }
-
-    /// Lets go of all rows and keeps the memory.
-    pub fn clear(&mut self) {
-        self.columns.iter_mut().for_each(|column| each!(column, v => v.clear()));
-    }
-
     /// Some of the rows, in the order given.
     #[must_use]
     pub fn pick(&self, rows: &[usize]) -> Self {
-        let mut picked = self.columns.clone();
-        for (into, from) in picked.iter_mut().zip(&self.columns) {
-            both!(into, from, a, b => {
-                a.clear();
-                a.extend(rows.iter().map(|&row| &b[row]).cloned());
-            });
-        }
-        Self { columns: picked }
+        let picked = |from: &Column| match from {
+            Column::Int(v) => Column::Int(rows.iter().map(|&row| v[row]).collect()),
+            Column::Small(v) => Column::Small(rows.iter().map(|&row| v[row]).collect()),
+            Column::Time(v) => Column::Time(rows.iter().map(|&row| v[row]).collect()),
+            Column::Real(v) => Column::Real(rows.iter().map(|&row| v[row]).collect()),
+            Column::Text(v) => Column::Text(rows.iter().map(|&row| v[row].clone()).collect()),
+            Column::Flag(v) => Column::Flag(rows.iter().map(|&row| v[row]).collect()),
+            Column::MaybeInt(v) => Column::MaybeInt(rows.iter().map(|&row| v[row]).collect()),
+            Column::MaybeSmall(v) => Column::MaybeSmall(rows.iter().map(|&row| v[row]).collect()),
+            Column::MaybeFloat(v) => Column::MaybeFloat(rows.iter().map(|&row| v[row]).collect()),
+        };
+        Self { columns: self.columns.iter().map(picked).collect() }
     }
 
     /// The rows by their first columns; equal ones as they stand.
     #[must_use]
-    pub fn sorted(&self, keys: usize) -> Self {
-        let mut rows: Vec<usize> = (0..self.len()).collect();
-        if rows.is_sorted_by(|a, b| self.compare(*a, self, *b, keys).is_le()) {
-            return self.clone();
+    pub fn sorted(self, keys: usize) -> Self {
+        if (1..self.len()).all(|row| self.compare(row - 1, &self, row, keys).is_le()) {
+            return self;
         }
-        rows.sort_by(|a, b| self.compare(*a, self, *b, keys));
+        let rows = match &self.columns[..] {
+            // Minutes follow each other, so the order of segments is all that is missing.
+            [Column::Int(first), Column::Time(second), ..] if keys == 2 && second.is_sorted() => by_counting(first),
+            _ => {
+                let mut rows: Vec<usize> = (0..self.len()).collect();
+                rows.sort_by(|a, b| self.compare(*a, &self, *b, keys));
+                rows
+            }
+        };
         self.pick(&rows)
+    }
+
+    /// The key of a row where it is a whole number and a moment.
+    pub fn head(&self, row: usize, keys: usize) -> Option<(i64, i64)> {
+        match &self.columns[..] {
+            [Column::Int(first), Column::Time(second), ..] if keys == 2 => Some((first[row], second[row])),
+            _ => None,
+        }
+    }
+
+    /// Where the rows from one on end that come before a row of another frame, of equal ones those too if `with_equal`;
+    /// the first one does.
+    pub fn end_of_run(&self, from: usize, other: &Self, other_row: usize, keys: usize, with_equal: bool) -> usize {
+        let length = match (&self.columns[..], other.head(other_row, keys)) {
+            ([Column::Int(first), Column::Time(second), ..], Some(border)) => {
+                let rest = first[from + 1..].iter().zip(&second[from + 1..]);
+                rest.take_while(|(a, b)| (**a, **b) < border || with_equal && (**a, **b) == border).count()
+            }
+            _ => (from + 1..self.len())
+                .take_while(|&row| {
+                    let order = self.compare(row, other, other_row, keys);
+                    order.is_lt() || order.is_eq() && with_equal
+                })
+                .count(),
+        };
+        from + 1 + length
     }
 
     /// Compares rows of two frames by their first columns.
@@ -333,6 +347,36 @@ impl Frame {
     }
 }
 
+/// The places of rows by their key, equal ones as they stand. Keys are few and come again and again, so they alone are
+/// sorted, and rows are counted: a tenth of the time of sorting rows.
+fn by_counting(keys: &[i64]) -> Vec<usize> {
+    let mut number_of: HashMap<i64, usize, FxBuildHasher> = HashMap::default();
+    let mut found: Vec<(i64, usize)> = Vec::new();
+    let number = |key: &i64| {
+        let number = *number_of.entry(*key).or_insert_with(|| {
+            found.push((*key, 0));
+            found.len() - 1
+        });
+        found[number].1 += 1;
+        number
+    };
+    let numbers: Vec<usize> = keys.iter().map(number).collect();
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_unstable_by_key(|number| found[*number].0);
+    let mut next = vec![0; found.len()];
+    let mut before = 0;
+    for number in order {
+        next[number] = before;
+        before += found[number].1;
+    }
+    let mut rows = vec![0; keys.len()];
+    for (row, number) in numbers.into_iter().enumerate() {
+        rows[next[number]] = row;
+        next[number] += 1;
+    }
+    rows
+}
+
 /// A Parquet file that is being written, row after row in their order.
 pub struct Writer<W: Write + Send> {
     schema: Arc<Schema>,
@@ -354,8 +398,8 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// Those of the file, and columns of different lengths.
-    pub fn write(&mut self, rows: &Frame) -> Result<(), ParquetError> {
-        let arrays = rows.columns.iter().map(Column::array).collect();
+    pub fn write(&mut self, rows: Frame) -> Result<(), ParquetError> {
+        let arrays = rows.columns.into_iter().map(Column::array).collect();
         self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)
     }
 
@@ -372,7 +416,7 @@ impl<W: Write + Send> Writer<W> {
 ///
 /// # Errors
 /// Those of `out`, and columns of different lengths.
-pub fn write<W: Write + Send>(out: W, table: Table, rows: &Frame, stage: Stage) -> Result<W, ParquetError> {
+pub fn write<W: Write + Send>(out: W, table: Table, rows: Frame, stage: Stage) -> Result<W, ParquetError> {
     let mut writer = Writer::new(out, table.columns(), stage)?;
     writer.write(rows)?;
     writer.end()
@@ -407,12 +451,21 @@ fn properties(columns: Columns, stage: Stage) -> Result<WriterProperties, Parque
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(statistics);
     for (name, kind) in columns {
-        // Neighbouring rows are of one segment and follow each other in time, so whole numbers differ by little.
-        if matches!(kind, Kind::Int | Kind::Time | Kind::MaybeInt) {
-            let path = ColumnPath::from(*name);
+        let path = ColumnPath::from(*name);
+        let is_whole = matches!(kind, Kind::Int | Kind::Time | Kind::MaybeInt);
+        let is_small = matches!(kind, Kind::Small | Kind::MaybeSmall);
+        // Neighbouring rows are of one segment and follow each other in time, so whole numbers differ by little. Small
+        // ones repeat: a dictionary makes them smaller, and takes longer than is worth it for an hour.
+        if is_whole || (is_small && stage == Stage::Fresh) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if stage == Stage::Fresh && (is_whole || is_small) {
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+            if *name != columns[0].0 {
+                properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
         }
     }
     Ok(properties.build())
