@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use super::cells::Cells;
 use super::error::ArchiveError;
-use super::frame::{Frame, Stage};
+use super::frame::{Frame, Stage, WRITE_ROWS};
 use super::manifest::Entry;
 use super::merge::merge;
 use super::minutes::Minutes;
@@ -23,9 +23,6 @@ use super::table::{DAY_MS, Table};
 
 /// Length of a row of `cells_5min`, milliseconds.
 pub const FIVE_MINUTES_MS: i64 = 300_000;
-
-/// Rows that are gathered before they are written.
-const WRITE_ROWS: usize = 65_536;
 
 /// A folder with so many files is compacted before its time is over: a flush every five minutes never makes so many.
 const FILES_MAX: usize = 64;
@@ -164,11 +161,12 @@ impl Archive {
         let failed = |cause| ArchiveError::parquet(&aside, cause);
         let mut writing = Writing::new(file, table, Stage::Settled).map_err(failed)?;
         files.iter().for_each(|file| writing.holds(&file.minutes));
-        let mut rows = Frame::empty(table.columns());
+        let blank = || Frame::with_room(table.columns(), 2 * WRITE_ROWS);
+        let mut rows = blank();
         merge(&self.places(paths), table, |_, from, range| {
             rows.extend(from, range);
             if rows.len() >= WRITE_ROWS {
-                writing.write(std::mem::replace(&mut rows, Frame::empty(table.columns()))).map_err(failed)?;
+                writing.write(std::mem::replace(&mut rows, blank())).map_err(failed)?;
             }
             Ok(())
         })?;

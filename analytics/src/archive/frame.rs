@@ -1,35 +1,29 @@
-//! Rows of a table in memory, by column, and as Parquet.
+//! Rows of a table in memory, by column; [`file`] writes them as Parquet.
 //!
 //! Upstream: [`super::collect`], files of history. Downstream: [`super::store`], [`super::merge`].
 
+mod file;
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMillisecondArray,
 };
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Columns, Table};
+use super::table::Columns;
+pub use file::{Stage, Writer, write};
 
-/// Rows of a row group: small enough that one segment of a day is found in one or two of them.
-const GROUP_ROWS: usize = 115_000;
-
-/// Rows of a page: who reads one segment of a day reads a few thousand rows and not twenty thousand.
-const PAGE_ROWS: usize = 2_880;
+/// Rows that are put together at a time on their way to a file: so few stay in a core's own cache, and their memory is had
+/// again and again without asking the kernel.
+pub(super) const WRITE_ROWS: usize = 8_192;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +58,6 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
     columns: Vec<Column>,
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// For an hour or so: cheap to write.
-    Fresh,
-    /// For months: small, and with statistics of every page.
-    Settled,
 }
 
 /// The same for the vector of whatever kind.
@@ -137,16 +122,17 @@ impl Column {
         }
     }
 
-    /// The values of an array of that kind; `None` when it is of another.
-    fn of(kind: Kind, array: &dyn Array) -> Option<Self> {
+    /// The values of an array of that kind; `None` when it is of another. Nothing is copied of an array that nobody
+    /// else has.
+    fn of(kind: Kind, array: ArrayRef) -> Option<Self> {
         if !matches!(kind, Kind::MaybeInt | Kind::MaybeSmall | Kind::MaybeFloat) && array.null_count() > 0 {
             return None;
         }
         Some(match kind {
-            Kind::Int => Self::Int(array.as_primitive_opt::<Int64Type>()?.values().to_vec()),
-            Kind::Small => Self::Small(array.as_primitive_opt::<Int32Type>()?.values().to_vec()),
-            Kind::Time => Self::Time(array.as_primitive_opt::<TimestampMillisecondType>()?.values().to_vec()),
-            Kind::Real => Self::Real(array.as_primitive_opt::<Float64Type>()?.values().to_vec()),
+            Kind::Int => Self::Int(values_of::<Int64Type>(array)?),
+            Kind::Small => Self::Small(values_of::<Int32Type>(array)?),
+            Kind::Time => Self::Time(values_of::<TimestampMillisecondType>(array)?),
+            Kind::Real => Self::Real(values_of::<Float64Type>(array)?),
             Kind::Text => Self::Text(array.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect()),
             Kind::Flag => Self::Flag(array.as_boolean_opt()?.iter().flatten().collect()),
             Kind::MaybeInt => Self::MaybeInt(array.as_primitive_opt::<Int64Type>()?.iter().collect()),
@@ -156,10 +142,23 @@ impl Column {
     }
 }
 
+fn values_of<T: ArrowPrimitiveType>(array: ArrayRef) -> Option<Vec<T::Native>> {
+    let values = array.as_primitive_opt::<T>()?.values().clone();
+    drop(array);
+    Some(values.into())
+}
+
 impl Frame {
     /// No rows of a table.
     pub fn empty(columns: Columns) -> Self {
         Self { columns: columns.iter().map(|(_, kind)| Column::empty(*kind)).collect() }
+    }
+
+    /// The same with room for so many.
+    pub fn with_room(columns: Columns, rows: usize) -> Self {
+        let mut empty = Self::empty(columns);
+        empty.columns.iter_mut().for_each(|column| each!(column, v => v.reserve(rows)));
+        empty
     }
 
     /// Rows from columns in the order of their table.
@@ -280,22 +279,29 @@ impl Frame {
         Self { columns: self.columns.iter().map(picked).collect() }
     }
 
-    /// The rows by their first columns; equal ones as they stand.
-    #[must_use]
-    pub fn sorted(self, keys: usize) -> Self {
-        if (1..self.len()).all(|row| self.compare(row - 1, &self, row, keys).is_le()) {
-            return self;
+    /// The places of the rows by their first columns, equal ones as they stand; `None` where they stand so already.
+    pub fn order(&self, keys: usize) -> Option<Vec<usize>> {
+        if (1..self.len()).all(|row| self.compare(row - 1, self, row, keys).is_le()) {
+            return None;
         }
-        let rows = match &self.columns[..] {
+        Some(match &self.columns[..] {
             // Minutes follow each other, so the order of segments is all that is missing.
             [Column::Int(first), Column::Time(second), ..] if keys == 2 && second.is_sorted() => by_counting(first),
             _ => {
                 let mut rows: Vec<usize> = (0..self.len()).collect();
-                rows.sort_by(|a, b| self.compare(*a, &self, *b, keys));
+                rows.sort_by(|a, b| self.compare(*a, self, *b, keys));
                 rows
             }
-        };
-        self.pick(&rows)
+        })
+    }
+
+    /// The rows by their first columns; equal ones as they stand.
+    #[must_use]
+    pub fn sorted(self, keys: usize) -> Self {
+        match self.order(keys) {
+            Some(rows) => self.pick(&rows),
+            None => self,
+        }
     }
 
     /// The key of a row where it is a whole number and a moment.
@@ -341,9 +347,13 @@ impl Frame {
     }
 
     /// Rows of a record batch of the table; `None` when it has other columns.
-    pub fn of(columns: Columns, batch: &RecordBatch) -> Option<Self> {
-        let column = |(name, kind): &(&str, Kind)| Column::of(*kind, batch.column_by_name(name)?);
-        Some(Self { columns: columns.iter().map(column).collect::<Option<_>>()? })
+    pub fn of(columns: Columns, batch: RecordBatch) -> Option<Self> {
+        let places = columns.iter().map(|(name, _)| batch.schema_ref().index_of(name).ok());
+        let places = places.collect::<Option<Vec<usize>>>()?;
+        let mut arrays: Vec<Option<ArrayRef>> = batch.columns().iter().cloned().map(Some).collect();
+        drop(batch);
+        let column = |(at, (_, kind)): (usize, &(&str, Kind))| Column::of(*kind, arrays[at].take()?);
+        Some(Self { columns: places.into_iter().zip(columns).map(column).collect::<Option<_>>()? })
     }
 }
 
@@ -377,96 +387,34 @@ fn by_counting(keys: &[i64]) -> Vec<usize> {
     rows
 }
 
-/// A Parquet file that is being written, row after row in their order.
-pub struct Writer<W: Write + Send> {
-    schema: Arc<Schema>,
-    writer: ArrowWriter<W>,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl<W: Write + Send> Writer<W> {
-    /// A file of a table.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn new(out: W, columns: Columns, stage: Stage) -> Result<Self, ParquetError> {
-        let schema = schema(columns);
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(columns, stage)?))?;
-        Ok(Self { schema, writer })
-    }
+    use super::*;
 
-    /// Appends rows.
-    ///
-    /// # Errors
-    /// Those of the file, and columns of different lengths.
-    pub fn write(&mut self, rows: Frame) -> Result<(), ParquetError> {
-        let arrays = rows.columns.into_iter().map(Column::array).collect();
-        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)
-    }
-
-    /// Ends the file and gives it back.
-    ///
-    /// # Errors
-    /// Those of the file.
-    pub fn end(self) -> Result<W, ParquetError> {
-        self.writer.into_inner()
-    }
-}
-
-/// Writes one file.
-///
-/// # Errors
-/// Those of `out`, and columns of different lengths.
-pub fn write<W: Write + Send>(out: W, table: Table, rows: Frame, stage: Stage) -> Result<W, ParquetError> {
-    let mut writer = Writer::new(out, table.columns(), stage)?;
-    writer.write(rows)?;
-    writer.end()
-}
-
-fn schema(columns: Columns) -> Arc<Schema> {
-    let field = |(name, kind): &(&str, Kind)| {
-        let (of, is_nullable) = match kind {
-            Kind::Int => (DataType::Int64, false),
-            Kind::Small => (DataType::Int32, false),
-            Kind::Time => (DataType::Timestamp(TimeUnit::Millisecond, None), false),
-            Kind::Real => (DataType::Float64, false),
-            Kind::Text => (DataType::Utf8, false),
-            Kind::Flag => (DataType::Boolean, false),
-            Kind::MaybeInt => (DataType::Int64, true),
-            Kind::MaybeSmall => (DataType::Int32, true),
-            Kind::MaybeFloat => (DataType::Float32, true),
-        };
-        Field::new(*name, of, is_nullable)
-    };
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
-}
-
-fn properties(columns: Columns, stage: Stage) -> Result<WriterProperties, ParquetError> {
-    let (compression, statistics) = match stage {
-        Stage::Fresh => (Compression::SNAPPY, EnabledStatistics::Chunk),
-        Stage::Settled => (Compression::ZSTD(ZstdLevel::try_new(3)?), EnabledStatistics::Page),
-    };
-    let mut properties = WriterProperties::builder()
-        .set_compression(compression)
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_statistics_enabled(statistics);
-    for (name, kind) in columns {
-        let path = ColumnPath::from(*name);
-        let is_whole = matches!(kind, Kind::Int | Kind::Time | Kind::MaybeInt);
-        let is_small = matches!(kind, Kind::Small | Kind::MaybeSmall);
-        // Neighbouring rows are of one segment and follow each other in time, so whole numbers differ by little. Small
-        // ones repeat: a dictionary makes them smaller, and takes longer than is worth it for an hour.
-        if is_whole || (is_small && stage == Stage::Fresh) {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-        }
-        if stage == Stage::Fresh && (is_whole || is_small) {
-            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
-            if *name != columns[0].0 {
-                properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    proptest! {
+        #[test]
+        fn rows_are_ordered_as_a_stable_sort_orders_them(
+            rows in prop::collection::vec((-4_i64..4, 0_i64..5), 0..60),
+            is_in_time in any::<bool>(),
+        ) {
+            let mut rows = rows;
+            if is_in_time {
+                rows.sort_by_key(|row| row.1);
             }
+            // The last column says where a row stood.
+            let numbered: Vec<(i64, i64, i32)> = rows.iter().zip(0..).map(|(row, at)| (row.0, row.1, at)).collect();
+            let frame = |rows: &[(i64, i64, i32)]| Frame::new(vec![
+                Column::Int(rows.iter().map(|row| row.0).collect()),
+                Column::Time(rows.iter().map(|row| row.1).collect()),
+                Column::Small(rows.iter().map(|row| row.2).collect()),
+            ]);
+            let mut expected = numbered.clone();
+            expected.sort_by_key(|row| (row.0, row.1));
+            let found = frame(&numbered);
+            prop_assert_eq!(found.order(2).is_none(), expected == numbered);
+            prop_assert_eq!(found.sorted(2), frame(&expected));
         }
     }
-    Ok(properties.build())
 }

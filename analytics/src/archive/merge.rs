@@ -2,13 +2,13 @@
 //!
 //! Upstream: files of history. Downstream: [`super::compact`], [`super::backfill`], [`super::forget`].
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 
+use super::ahead::Ahead;
 use super::error::ArchiveError;
 use super::frame::Frame;
 use super::table::Table;
@@ -29,7 +29,7 @@ impl Rows {
     /// # Errors
     /// [`ArchiveError`] when it cannot be read.
     pub fn open(path: &Path, table: Table) -> Result<Self, ArchiveError> {
-        let file = File::open(path).map_err(|cause| ArchiveError::io("open", path, cause))?;
+        let file = Ahead::open(path).map_err(|cause| ArchiveError::io("open", path, cause))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file);
         let reader = reader.and_then(|reader| reader.with_batch_size(BATCH_ROWS).build());
         let reader = reader.map_err(|cause| ArchiveError::parquet(path, cause))?;
@@ -47,7 +47,7 @@ impl Iterator for Rows {
             Err(cause) => return Some(Err(ArchiveError::parquet(&self.path, ParquetError::from(cause)))),
         };
         let other = || ArchiveError::Columns { path: self.path.clone(), table: self.table.name() };
-        Some(Frame::of(self.table.columns(), &batch).ok_or_else(other))
+        Some(Frame::of(self.table.columns(), batch).ok_or_else(other))
     }
 }
 

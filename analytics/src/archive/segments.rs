@@ -60,7 +60,7 @@ pub fn read(root: &Path, city: &str) -> Result<Option<Frame>, ArchiveError> {
     for batch in reader.build().map_err(failed)? {
         let batch = batch.map_err(|cause| failed(ParquetError::from(cause)))?;
         let columns = || ArchiveError::Columns { path: path.clone(), table: "segments" };
-        all.append(Frame::of(COLUMNS, &batch).ok_or_else(columns)?);
+        all.append(Frame::of(COLUMNS, batch).ok_or_else(columns)?);
     }
     Ok(Some(all))
 }

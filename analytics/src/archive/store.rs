@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 
 use super::disk::Disk;
 use super::error::{ArchiveError, lock};
-use super::frame::{Frame, Stage, Writer};
+use super::frame::{Frame, Stage, WRITE_ROWS, Writer};
 use super::manifest::{self, Entry, Manifest};
 use super::minutes::Minutes;
 use super::table::Table;
@@ -119,7 +119,7 @@ impl Archive {
                     Writing::new(file, table, Stage::Fresh).map_err(|e| ArchiveError::parquet(&aside, e))?;
                 // Minutes stand together now, and will not when the rows are sorted.
                 writing.holds(&Minutes::of(table.moments(&part)));
-                writing.write(part.sorted(table.keys())).map_err(|e| ArchiveError::parquet(&aside, e))?;
+                write_sorted(&mut writing, table, part).map_err(|e| ArchiveError::parquet(&aside, e))?;
                 let entry = self.place(writing, &aside, (table, city, at_ms), origin, now_ms)?;
                 added.rows += entry.rows;
                 *added.by_table.entry(table).or_default() += entry.rows;
@@ -323,6 +323,14 @@ impl Write for Summed {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Writes rows in their order; those that stand otherwise are gathered a piece at a time.
+fn write_sorted(writing: &mut Writing, table: Table, rows: Frame) -> Result<(), ParquetError> {
+    match rows.order(table.keys()) {
+        None => writing.write(rows),
+        Some(order) => order.chunks(WRITE_ROWS).try_for_each(|piece| writing.write(rows.pick(piece))),
     }
 }
 

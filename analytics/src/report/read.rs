@@ -27,6 +27,7 @@ use parquet::file::metadata::{
     ParquetStatisticsPolicy,
 };
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
 use super::ReportError;
@@ -222,7 +223,9 @@ fn each_row_of(
     take: &mut impl FnMut(&Cells),
 ) -> Result<(), ReportError> {
     let names = Table::Cells5Min.columns().iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    let Some(reader) = pruned(path, &names, segments)? else { return Ok(()) };
+    // Of one segment a page of a column is wanted here and there: nothing is read ahead.
+    let file = File::open(path).map_err(|error| ReportError::Io { path: path.into(), error })?;
+    let Some(reader) = pruned(path, file, &names, segments)? else { return Ok(()) };
     let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
     for batch in reader {
         let batch = batch.map_err(|e| damaged(e.to_string()))?;
@@ -235,16 +238,15 @@ fn each_row_of(
     Ok(())
 }
 
-/// Opens a file whose first columns are these, the first of them the segment: the pages that may hold one of some segments,
+/// Reads a file whose first columns are these, the first of them the segment: the pages that may hold one of some segments,
 /// which are sorted, or all; `None` where there is no such page.
-pub(super) fn pruned(
+pub(super) fn pruned<R: ChunkReader + 'static>(
     path: &Path,
+    file: R,
     names: &[&str],
     segments: Option<&[i64]>,
 ) -> Result<Option<ParquetRecordBatchReader>, ReportError> {
-    let io = |error| ReportError::Io { path: path.into(), error };
     let damaged = |error: &dyn std::fmt::Display| ReportError::Damaged { path: path.into(), what: error.to_string() };
-    let file = File::open(path).map_err(io)?;
     let options = ParquetMetaDataOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(&[0]))
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)

@@ -10,6 +10,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 
 use super::sums::shared;
 use super::{day_number, file, hour_files};
+use crate::archive::ahead::Ahead;
 use crate::calendar::Clock;
 use crate::report::series::Seen;
 use crate::report::{History, ReportError, When, read};
@@ -30,7 +31,11 @@ pub fn seen_of(history: &History, segments: &[i64], when: &When, clock: &Clock) 
 
 fn of_file(path: &Path, segments: &[i64], when: &When, first_day: i64) -> Result<Vec<Seen>, ReportError> {
     let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
-    let Some(reader) = read::pruned(path, &file::HOURS[..COLUMNS], Some(segments))? else { return Ok(Vec::new()) };
+    // The ids of a path lie all over the city's, so of its pages every second or third is wanted.
+    let ahead = Ahead::open(path).map_err(|error| ReportError::Io { path: path.into(), error })?;
+    let Some(reader) = read::pruned(path, ahead, &file::HOURS[..COLUMNS], Some(segments))? else {
+        return Ok(Vec::new());
+    };
     let mut seen = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| damaged(e.to_string()))?;
