@@ -159,7 +159,8 @@ impl Archive {
         let aside = self.aside(table, city, at_ms);
         let file = self.disk.create(&aside)?;
         let failed = |cause| ArchiveError::parquet(&aside, cause);
-        let mut writing = Writing::new(file, table, Stage::Settled).map_err(failed)?;
+        let stage = if table.is_hourly() { Stage::Hour } else { Stage::Settled };
+        let mut writing = Writing::new(file, table, stage).map_err(failed)?;
         files.iter().for_each(|file| writing.holds(&file.minutes));
         let blank = || Frame::with_room(table.columns(), 2 * WRITE_ROWS);
         let mut rows = blank();

@@ -27,7 +27,9 @@ const PAGE_ROWS: usize = 2_880;
 pub enum Stage {
     /// For an hour or so: cheap to write.
     Fresh,
-    /// For months: small, and with statistics of every page.
+    /// For weeks: with statistics of every page.
+    Hour,
+    /// For years: the same, and small.
     Settled,
 }
 
@@ -97,6 +99,7 @@ fn schema(columns: Columns) -> Arc<Schema> {
 fn properties(columns: Columns, stage: Stage) -> Result<WriterProperties, ParquetError> {
     let (compression, statistics, page_rows) = match stage {
         Stage::Fresh => (Compression::SNAPPY, EnabledStatistics::Chunk, GROUP_ROWS),
+        Stage::Hour => (Compression::ZSTD(ZstdLevel::try_new(1)?), EnabledStatistics::Page, PAGE_ROWS),
         Stage::Settled => (Compression::ZSTD(ZstdLevel::try_new(3)?), EnabledStatistics::Page, PAGE_ROWS),
     };
     let mut properties = WriterProperties::builder()
@@ -109,8 +112,8 @@ fn properties(columns: Columns, stage: Stage) -> Result<WriterProperties, Parque
         let is_whole = matches!(kind, Kind::Int | Kind::Time | Kind::MaybeInt);
         let is_small = matches!(kind, Kind::Small | Kind::MaybeSmall);
         // Neighbouring rows are of one segment and follow each other in time, so whole numbers differ by little. Small
-        // ones repeat: a dictionary makes them smaller, and takes longer than is worth it for an hour.
-        if is_whole || (is_small && stage == Stage::Fresh) {
+        // ones repeat: a dictionary makes them smaller, and takes longer than is worth it for some weeks.
+        if is_whole || (is_small && stage != Stage::Settled) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
