@@ -196,6 +196,9 @@ impl Service {
             .with_context(|| format!("cannot read {folder}; is it the folder that `arterial ingest` writes?"))?;
         export::register(&registry, follower.watch(), Arc::clone(&network))?;
         archive.iter().try_for_each(|status| metrics::register(&registry, status.clone()))?;
+        if let (Some(source), Some(status)) = (&history, &archive) {
+            tokio::spawn(source.keep_tables(Arc::clone(&network), status.days(), stop.clone()));
+        }
         let also_ready = all_ready(also_ready, archive);
         let segments = Arc::new(SegmentPages::new(Arc::clone(&network), policy));
         let (watch, stopped) = (follower.watch(), stop.clone());

@@ -35,10 +35,11 @@
 //!
 //! In reading order: [`table`] names tables and folders, [`frame`] holds rows, [`cells`] and [`segments`] the columns that
 //! reports stand on, [`minutes`] and [`manifest`] say what is there, [`collect`] takes minutes from the engine, [`store`]
-//! adds them, [`compact`] (by [`merge`]) makes few files of many, [`retain`] lets go of old ones, [`place`] and [`remote`]
+//! adds them, [`compact`] (by [`merge`], which reads [`ahead`]) makes few files of many, [`retain`] lets go of old ones, [`place`] and [`remote`]
 //! put them into a bucket, [`recorder`] does all that live and [`status`] and [`metrics`] tell of it;
 //! whether it is sound, [`backfill`] writes it for Prometheus, [`forget`] removes a vehicle.
 
+pub(crate) mod ahead;
 pub mod backfill;
 pub mod cells;
 pub mod check;

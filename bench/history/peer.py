@@ -1,7 +1,9 @@
-"""The same questions in SQL, for DuckDB. usage: peer.py ARCHIVE segment|corridor|typical|change WHICH FROM TO
+"""The same questions in SQL, for DuckDB. usage: peer.py ARCHIVE segment|corridor|typical|change WHICH FROM TO [MIDDLE]
 
-Says `question_ms N` on standard error. It is given the files of the days that are asked for, as we give them to ourselves, and
-reads only; weekdays and quarters are of UTC, which is less work than a city's clock.
+WHICH is a segment, a file of segments, nothing, or the first day after; MIDDLE that day for a corridor. Says
+`question_ms N` on standard error. It is given the files of the days that are asked for, as we give them to ourselves: cells
+for a segment, the tables of hours or of weekdays for the rest. It reads only; weekdays and quarters of a segment are of UTC,
+which is less work than a city's clock.
 """
 import datetime
 import glob
@@ -26,13 +28,9 @@ def main():
     db = duckdb.connect()
     begin = time.perf_counter()
     cells = "cells_5min/city=*/date={}/*.parquet"
-    if what in ("segment", "corridor"):
-        if what == "segment":
-            value = int(which, 16)
-            ids = [value - (1 << 64) if value >= 1 << 63 else value]
-        else:
-            with open(which, encoding="utf-8") as text:
-                ids = [int(line) for line in text]
+    if what == "segment":
+        value = int(which, 16)
+        ids = [value - (1 << 64) if value >= 1 << 63 else value]
         files = day_files(cells, archive, first, last)
         rows = db.execute(f"""
             with days as (
@@ -43,6 +41,21 @@ def main():
                 group by all)
             select isodow(day), extract('hour' from hour), quarter, quantile_cont(t / d, [0.1, 0.5, 0.9]), avg(lost), count(*)
             from days group by all""").fetchall()
+    elif what == "corridor":
+        with open(which, encoding="utf-8") as text:
+            ids = [int(line) for line in text]
+        files = day_files("profile/hours/city=*/date={}/*.parquet", archive, first, last)
+        middle = (datetime.date.fromisoformat(sys.argv[6]) - datetime.date(1970, 1, 1)).days
+        rows = db.execute(f"""
+            with hours as (
+                select day, hour, sum(length_mm::double * time_ms / distance_mm) as travel, sum(delay_ms) as lost
+                from read_parquet({files}, hive_partitioning = false)
+                where segment in ({','.join(map(str, ids))}) and distance_mm > 0 group by day, hour),
+            days as (select day, avg(travel) as travel, sum(lost) as lost from hours group by day)
+            select day % 7 as weekday, avg(travel) filter (day < {middle}) as b, avg(travel) filter (day >= {middle}) as a,
+                   stddev(travel) filter (day < {middle}) as sb, stddev(travel) filter (day >= {middle}) as sa,
+                   avg(lost) filter (day >= {middle}) - avg(lost) filter (day < {middle}) as more
+            from days group by weekday""").fetchall()
     elif what == "typical":
         files = sorted({f for day in [first, last] for f in glob.glob(
             os.path.join(archive, f"profile/weekdays/city=*/month={day[:7]}/*/*.parquet"))}

@@ -75,7 +75,8 @@ def main():
     questions = {
         "segment_90_days": (["typical-day", "--segment", segment, "--from", quarter, "--to", last], ["segment", segment, quarter, last]),
         "corridor_before_after": (["compare", "--corridor", corridor, "--before", before, "--after", after],
-                                  ["corridor", os.path.join(work, "corridor.txt"), before.split("..")[0], last]),
+                                  ["corridor", os.path.join(work, "corridor.txt"), before.split("..")[0], last,
+                                   middle.isoformat()]),
         "city_ranking_typical": (["ranking", "--kind", "segment", "--from", first, "--to", last, "--top", "50"],
                                  ["typical", "all", first, last]),
         "city_ranking_change": (["ranking", "--kind", "segment", "--before", before, "--after", after, "--top", "50"],

@@ -89,7 +89,7 @@ impl From<Cells> for Frame {
 /// # Errors
 /// Those of `out`, and columns of different lengths.
 pub fn write(out: impl Write + Send, cells: &Cells) -> Result<(), ParquetError> {
-    frame::write(out, Table::Cells5Min, &cells.clone().into(), Stage::Settled).map(|_| ())
+    frame::write(out, Table::Cells5Min, cells.clone().into(), Stage::Settled).map(|_| ())
 }
 
 #[cfg(test)]

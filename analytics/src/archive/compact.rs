@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::cells::Cells;
 use super::error::ArchiveError;
-use super::frame::{Column, Frame, Stage};
+use super::frame::{Frame, Stage, WRITE_ROWS};
 use super::manifest::Entry;
 use super::merge::merge;
 use super::minutes::Minutes;
@@ -22,9 +23,6 @@ use super::table::{DAY_MS, Table};
 
 /// Length of a row of `cells_5min`, milliseconds.
 pub const FIVE_MINUTES_MS: i64 = 300_000;
-
-/// Rows that are gathered before they are written.
-const WRITE_ROWS: usize = 65_536;
 
 /// A folder with so many files is compacted before its time is over: a flush every five minutes never makes so many.
 const FILES_MAX: usize = 64;
@@ -161,18 +159,19 @@ impl Archive {
         let aside = self.aside(table, city, at_ms);
         let file = self.disk.create(&aside)?;
         let failed = |cause| ArchiveError::parquet(&aside, cause);
-        let mut writing = Writing::new(file, table, Stage::Settled).map_err(failed)?;
+        let stage = if table.is_hourly() { Stage::Hour } else { Stage::Settled };
+        let mut writing = Writing::new(file, table, stage).map_err(failed)?;
         files.iter().for_each(|file| writing.holds(&file.minutes));
-        let mut rows = Frame::empty(table.columns());
+        let blank = || Frame::with_room(table.columns(), 2 * WRITE_ROWS);
+        let mut rows = blank();
         merge(&self.places(paths), table, |_, from, range| {
             rows.extend(from, range);
             if rows.len() >= WRITE_ROWS {
-                writing.write_of(&rows).map_err(failed)?;
-                rows.clear();
+                writing.write(std::mem::replace(&mut rows, blank())).map_err(failed)?;
             }
             Ok(())
         })?;
-        writing.write_of(&rows).map_err(failed)?;
+        writing.write(rows).map_err(failed)?;
         self.place(writing, &aside, (table, city, at_ms), Origin::Compacted, written_ms)
     }
 
@@ -189,18 +188,16 @@ impl Archive {
         self.entries(paths).iter().for_each(|file| writing.holds(&file.minutes));
         let mut all = self.places(paths);
         all.extend(self.places(old.as_ref().map(|file| &file.path)));
-        let mut sums = FiveMinutes { rows: Frame::empty(table.columns()), known };
+        let mut sums = FiveMinutes { rows: Cells::default(), open: None, known };
         let day = paths.len();
         merge(&all, table, |of, from, range| {
             sums.add(from, range, of == day);
             if sums.rows.len() >= WRITE_ROWS {
-                // The last row may not be complete.
-                let rest = sums.rows.split_off(sums.rows.len() - 1);
-                writing.write_of(&std::mem::replace(&mut sums.rows, rest)).map_err(failed)?;
+                writing.write(std::mem::take(&mut sums.rows).into()).map_err(failed)?;
             }
             Ok(())
         })?;
-        writing.write_of(&sums.rows).map_err(failed)?;
+        writing.write(sums.end().into()).map_err(failed)?;
         self.place(writing, &aside, (table, city, day_ms), Origin::Compacted, now_ms)
     }
 
@@ -215,45 +212,84 @@ impl Archive {
 
 /// Cells being added up, in order of segment and time.
 struct FiveMinutes {
-    rows: Frame,
+    /// Those that nothing more comes to.
+    rows: Cells,
+    open: Option<Cell>,
     /// Minutes that are in the day's file already.
     known: Minutes,
+}
+
+/// One row of cells.
+struct Cell {
+    segment: i64,
+    start_ms: i64,
+    distance_mm: i64,
+    time_ms: i64,
+    delay_ms: i64,
+    reports: i32,
+    vehicle_minutes: i32,
+    minutes: i32,
+    /// Of the latest row.
+    free_flow_mmps: i32,
 }
 
 impl FiveMinutes {
     /// Adds rows up; those of the day's own file as they are, others if their minute is not in it.
     fn add(&mut self, from: &Frame, range: Range<usize>, is_of_day: bool) {
+        let (segment, start) = (from.ints(0), from.times(1));
+        let (distance, time, delay) = (from.ints(2), from.ints(3), from.ints(4));
+        let (reports, vehicles, minutes, free) = (from.smalls(5), from.smalls(6), from.smalls(7), from.smalls(8));
+        let is_all_new = is_of_day || self.known.is_empty();
         for row in range {
-            let (segment, start_ms) = (from.ints(0)[row], from.times(1)[row]);
-            if !is_of_day && self.known.has(start_ms) {
+            if !is_all_new && self.known.has(start[row]) {
                 continue;
             }
-            let bucket_ms = start_ms.div_euclid(FIVE_MINUTES_MS) * FIVE_MINUTES_MS;
-            let last = self.rows.len().checked_sub(1);
-            let same = |last: usize| self.rows.ints(0)[last] == segment && self.rows.times(1)[last] == bucket_ms;
-            match last.filter(|last| same(*last)) {
-                Some(last) => add_to(&mut self.rows, last, from, row),
-                None => {
-                    self.rows.push(from, row);
-                    if let Column::Time(starts) = &mut self.rows.columns_mut()[1] {
-                        starts.pop();
-                        starts.push(bucket_ms);
-                    }
-                }
+            let start_ms = start[row] - start[row].rem_euclid(FIVE_MINUTES_MS);
+            let is_same = |cell: &&mut Cell| cell.segment == segment[row] && cell.start_ms == start_ms;
+            if let Some(cell) = self.open.as_mut().filter(is_same) {
+                cell.distance_mm += distance[row];
+                cell.time_ms += time[row];
+                cell.delay_ms += delay[row];
+                cell.reports = cell.reports.saturating_add(reports[row]);
+                cell.vehicle_minutes = cell.vehicle_minutes.saturating_add(vehicles[row]);
+                cell.minutes = cell.minutes.saturating_add(minutes[row]);
+                cell.free_flow_mmps = free[row];
+                continue;
+            }
+            let next = Cell {
+                segment: segment[row],
+                start_ms,
+                distance_mm: distance[row],
+                time_ms: time[row],
+                delay_ms: delay[row],
+                reports: reports[row],
+                vehicle_minutes: vehicles[row],
+                minutes: minutes[row],
+                free_flow_mmps: free[row],
+            };
+            if let Some(done) = self.open.replace(next) {
+                self.close(&done);
             }
         }
     }
-}
 
-/// Adds a row of cells to another; the free-flow speed is that of the later one.
-fn add_to(into: &mut Frame, at: usize, from: &Frame, row: usize) {
-    let last = into.columns().len() - 1;
-    for (column, (into, from)) in into.columns_mut().iter_mut().zip(from.columns()).enumerate() {
-        match (into, from) {
-            (Column::Small(into), Column::Small(from)) if column == last => into[at] = from[row],
-            (Column::Small(into), Column::Small(from)) => into[at] = into[at].saturating_add(from[row]),
-            (Column::Int(into), Column::Int(from)) if column > 0 => into[at] += from[row],
-            _ => {}
+    fn close(&mut self, cell: &Cell) {
+        self.rows.segment.push(cell.segment);
+        self.rows.start_ms.push(cell.start_ms);
+        self.rows.distance_mm.push(cell.distance_mm);
+        self.rows.time_ms.push(cell.time_ms);
+        self.rows.delay_ms.push(cell.delay_ms);
+        self.rows.reports.push(cell.reports);
+        self.rows.vehicle_minutes.push(cell.vehicle_minutes);
+        self.rows.minutes.push(cell.minutes);
+        self.rows.free_flow_mmps.push(cell.free_flow_mmps);
+    }
+
+    /// What is left when there are no more rows.
+    fn end(mut self) -> Cells {
+        if let Some(last) = self.open.take() {
+            self.close(&last);
         }
+        self.rows
     }
 }

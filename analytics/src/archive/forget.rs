@@ -48,7 +48,7 @@ impl Archive {
                 Ok(())
             })?;
             if gone > 0 {
-                self.rewrite(&file, &kept)?;
+                self.rewrite(&file, kept)?;
                 all.rows += gone;
                 all.files += 1;
             }
@@ -57,7 +57,7 @@ impl Archive {
     }
 
     /// Puts rows in the place of those of a file; its minutes stay known, so that nothing of them comes again.
-    fn rewrite(&mut self, file: &Entry, rows: &Frame) -> Result<(), ArchiveError> {
+    fn rewrite(&mut self, file: &Entry, rows: Frame) -> Result<(), ArchiveError> {
         self.begin()?;
         let (table, at_ms) = (file.table, file.from_ms());
         let aside = self.aside(table, &file.city, at_ms);
@@ -65,7 +65,7 @@ impl Archive {
         let out = self.disk.create(&aside)?;
         let mut writing = Writing::new(out, table, Stage::Settled).map_err(failed)?;
         writing.holds(&file.minutes);
-        writing.write_of(rows).map_err(failed)?;
+        writing.write(rows).map_err(failed)?;
         let origin = file.blocks.map_or(Origin::Compacted, |(first, last)| Origin::Blocks(first, last));
         let entry = self.place(writing, &aside, (table, &file.city, at_ms), origin, file.written_ms)?;
         self.replace(std::slice::from_ref(&file.path), vec![entry])?;

@@ -2,13 +2,13 @@
 //!
 //! Upstream: files of history. Downstream: [`super::compact`], [`super::backfill`], [`super::forget`].
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 
+use super::ahead::Ahead;
 use super::error::ArchiveError;
 use super::frame::Frame;
 use super::table::Table;
@@ -29,7 +29,7 @@ impl Rows {
     /// # Errors
     /// [`ArchiveError`] when it cannot be read.
     pub fn open(path: &Path, table: Table) -> Result<Self, ArchiveError> {
-        let file = File::open(path).map_err(|cause| ArchiveError::io("open", path, cause))?;
+        let file = Ahead::open(path).map_err(|cause| ArchiveError::io("open", path, cause))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file);
         let reader = reader.and_then(|reader| reader.with_batch_size(BATCH_ROWS).build());
         let reader = reader.map_err(|cause| ArchiveError::parquet(path, cause))?;
@@ -47,7 +47,7 @@ impl Iterator for Rows {
             Err(cause) => return Some(Err(ArchiveError::parquet(&self.path, ParquetError::from(cause)))),
         };
         let other = || ArchiveError::Columns { path: self.path.clone(), table: self.table.name() };
-        Some(Frame::of(self.table.columns(), &batch).ok_or_else(other))
+        Some(Frame::of(self.table.columns(), batch).ok_or_else(other))
     }
 }
 
@@ -65,7 +65,8 @@ pub fn merge(
     for (of, path) in paths.iter().enumerate() {
         let mut rows = Rows::open(path, table)?;
         if let Some(frame) = next_full(&mut rows)? {
-            sources.push(Source { of, rows, frame, at: 0 });
+            let head = frame.head(0, keys);
+            sources.push(Source { of, rows, frame, at: 0, head });
         }
     }
     while !sources.is_empty() {
@@ -74,11 +75,7 @@ pub fn merge(
         let end = match second.map(|second| &sources[second]) {
             // Rows that come before whatever else there is; equal ones in the order of the files.
             Some(next) => {
-                let is_first = |row: usize| {
-                    let order = lowest.frame.compare(row, &next.frame, next.at, keys);
-                    order.is_lt() || order.is_eq() && first < second.unwrap_or(usize::MAX)
-                };
-                (lowest.at + 1..lowest.frame.len()).find(|&row| !is_first(row)).unwrap_or(lowest.frame.len())
+                lowest.frame.end_of_run(lowest.at, &next.frame, next.at, keys, first < second.unwrap_or(first))
             }
             None => lowest.frame.len(),
         };
@@ -88,9 +85,13 @@ pub fn merge(
         if source.at == source.frame.len() {
             match next_full(&mut source.rows)? {
                 Some(frame) => (source.frame, source.at) = (frame, 0),
-                None => drop(sources.remove(first)),
+                None => {
+                    drop(sources.remove(first));
+                    continue;
+                }
             }
         }
+        source.head = source.frame.head(source.at, keys);
     }
     Ok(())
 }
@@ -100,6 +101,8 @@ struct Source {
     rows: Rows,
     frame: Frame,
     at: usize,
+    /// The key of the row that is next, where it is two whole numbers: comparing them is most of the work.
+    head: Option<(i64, i64)>,
 }
 
 fn next_full(rows: &mut Rows) -> Result<Option<Frame>, ArchiveError> {
@@ -116,7 +119,10 @@ fn next_full(rows: &mut Rows) -> Result<Option<Frame>, ArchiveError> {
 fn two_lowest(sources: &[Source], keys: usize) -> (usize, Option<usize>) {
     let is_lower = |a: usize, b: usize| {
         let (a, b) = (&sources[a], &sources[b]);
-        a.frame.compare(a.at, &b.frame, b.at, keys).is_lt()
+        match (a.head, b.head) {
+            (Some(a), Some(b)) => a < b,
+            _ => a.frame.compare(a.at, &b.frame, b.at, keys).is_lt(),
+        }
     };
     let (mut first, mut second) = (0, None);
     for at in 1..sources.len() {

@@ -15,6 +15,8 @@ impl Minutes {
     /// The minutes that hold these moments.
     pub fn of(moments_ms: impl IntoIterator<Item = i64>) -> Self {
         let mut starts: Vec<i64> = moments_ms.into_iter().map(minute_start).collect();
+        // Rows by segment go through the same minutes again and again, rows by minute stay in one: most are repeats.
+        starts.dedup();
         starts.sort_unstable();
         let mut set = Self::default();
         starts.into_iter().for_each(|start_ms| set.push((start_ms, start_ms + MINUTE_MS)));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use roads::Network;
 
 use super::collect::{Borders, CollectConfig};
-use super::compact::{Compacted, Which};
+use super::compact::{Compacted, Job, Which};
 use super::error::ArchiveError;
 use super::frame::Frame;
 use super::manifest::Entry;
@@ -258,6 +258,9 @@ impl Clerk {
                 archive.fetch(remote, job.paths())?;
             }
             archive.work(&job, now_ms, &mut self.compacted)?;
+            if matches!(job, Job::Day { .. }) {
+                self.status.day_over();
+            }
         }
         let removed = archive.retain(&retention, now_ms)?;
         let compacted = self.compacted;

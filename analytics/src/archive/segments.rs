@@ -41,7 +41,7 @@ pub fn path(root: &Path, city: &str) -> PathBuf {
 /// # Errors
 /// Those of `out`.
 pub fn write<W: Write + Send>(out: W, network: &Network) -> Result<W, ParquetError> {
-    write_rows(out, &rows(network))
+    write_rows(out, rows(network))
 }
 
 /// The segments that an archive knows; `None` when it has none.
@@ -60,7 +60,7 @@ pub fn read(root: &Path, city: &str) -> Result<Option<Frame>, ArchiveError> {
     for batch in reader.build().map_err(failed)? {
         let batch = batch.map_err(|cause| failed(ParquetError::from(cause)))?;
         let columns = || ArchiveError::Columns { path: path.clone(), table: "segments" };
-        all.append(Frame::of(COLUMNS, &batch).ok_or_else(columns)?);
+        all.append(Frame::of(COLUMNS, batch).ok_or_else(columns)?);
     }
     Ok(Some(all))
 }
@@ -84,7 +84,7 @@ impl Archive {
         let path = path(self.root(), city);
         let aside = path.with_extension("part");
         let file = self.disk.create(&aside)?;
-        let file = write_rows(file, &all).map_err(|cause| ArchiveError::parquet(&aside, cause))?;
+        let file = write_rows(file, all).map_err(|cause| ArchiveError::parquet(&aside, cause))?;
         self.disk.place(&file, &aside, &path)?;
         Ok(true)
     }
@@ -119,7 +119,7 @@ fn rows(network: &Network) -> Frame {
     rows.sorted(1)
 }
 
-fn write_rows<W: Write + Send>(out: W, rows: &Frame) -> Result<W, ParquetError> {
+fn write_rows<W: Write + Send>(out: W, rows: Frame) -> Result<W, ParquetError> {
     let mut writer = Writer::new(out, COLUMNS, Stage::Settled)?;
     writer.write(rows)?;
     writer.end()

@@ -1,8 +1,11 @@
 //! What is known of history being written: for metrics, for `/ready`.
 //!
-//! Upstream: [`super::recorder`]. Downstream: [`super::metrics`], the service's readiness.
+//! Upstream: [`super::recorder`]. Downstream: [`super::metrics`], the service's readiness, and
+//! [`crate::report::profile::keep`], which waits for days to be over.
 
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
 
 use super::collect::LeftOut;
 use super::compact::Compacted;
@@ -39,12 +42,21 @@ pub struct Health {
 
 /// Shared by who writes and who tells.
 #[derive(Clone, Debug, Default)]
-pub struct Status(Arc<Mutex<Health>>);
+pub struct Status {
+    health: Arc<Mutex<Health>>,
+    /// How many days were compacted since the start.
+    days: watch::Sender<u64>,
+}
 
 impl Status {
     /// The figures as they are now.
     pub fn now(&self) -> Health {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many days were compacted since the start, for who waits for the next.
+    pub fn days(&self) -> watch::Receiver<u64> {
+        self.days.subscribe()
     }
 
     /// What keeps history from being written.
@@ -59,7 +71,11 @@ impl Status {
         }
     }
 
+    pub(super) fn day_over(&self) {
+        self.days.send_modify(|days| *days += 1);
+    }
+
     pub(super) fn change(&self, how: impl FnOnce(&mut Health)) {
-        how(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        how(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

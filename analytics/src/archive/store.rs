@@ -20,6 +20,10 @@ use super::table::Table;
 /// The end of a name while a file is being written: nobody's pattern for Parquet matches it.
 const ASIDE: &str = ".part";
 
+/// Rows that are gathered at a time, some 7 MB: fewer would fetch the same lines of memory again and again, since the rows
+/// of a segment lie a minute apart.
+const GATHER_ROWS: usize = 131_072;
+
 /// An archive that is open for writing. There is one per folder, held by a lock.
 pub struct Archive {
     root: PathBuf,
@@ -112,12 +116,14 @@ impl Archive {
         let (mut added, mut files) = (Added::default(), Vec::new());
         for (table, rows) in tables {
             let rows = self.unknown(city, table, rows, &mut added);
-            for (at_ms, part) in by_folder(table, &rows) {
+            for (at_ms, part) in by_folder(table, rows) {
                 let aside = self.aside(table, city, at_ms);
                 let file = self.disk.create(&aside)?;
                 let mut writing =
                     Writing::new(file, table, Stage::Fresh).map_err(|e| ArchiveError::parquet(&aside, e))?;
-                writing.write(&part.sorted(table.keys())).map_err(|e| ArchiveError::parquet(&aside, e))?;
+                // Minutes stand together now, and will not when the rows are sorted.
+                writing.holds(&Minutes::of(table.moments(&part)));
+                write_sorted(&mut writing, table, part).map_err(|e| ArchiveError::parquet(&aside, e))?;
                 let entry = self.place(writing, &aside, (table, city, at_ms), origin, now_ms)?;
                 added.rows += entry.rows;
                 *added.by_table.entry(table).or_default() += entry.rows;
@@ -267,7 +273,6 @@ impl Archive {
 /// A file that is being written, with what its entry needs.
 pub(super) struct Writing {
     writer: Writer<Summed>,
-    table: Table,
     rows: u64,
     minutes: Minutes,
 }
@@ -284,17 +289,11 @@ impl Writing {
     pub(super) fn new(file: File, table: Table, stage: Stage) -> Result<Self, ParquetError> {
         let out = Summed { out: BufWriter::new(file), crc: crc32fast::Hasher::new(), bytes: 0 };
         let writer = Writer::new(out, table.columns(), stage)?;
-        Ok(Self { writer, table, rows: 0, minutes: Minutes::default() })
+        Ok(Self { writer, rows: 0, minutes: Minutes::default() })
     }
 
-    /// Appends rows; their minutes are those of the entry.
-    pub(super) fn write(&mut self, rows: &Frame) -> Result<(), ParquetError> {
-        self.minutes.join(&Minutes::of(self.table.moments(rows)));
-        self.write_of(rows)
-    }
-
-    /// Appends rows whose minutes are told by [`Self::holds`].
-    pub(super) fn write_of(&mut self, rows: &Frame) -> Result<(), ParquetError> {
+    /// Appends rows, whose minutes are told by [`Self::holds`].
+    pub(super) fn write(&mut self, rows: Frame) -> Result<(), ParquetError> {
         self.rows += rows.len() as u64;
         self.writer.write(rows)
     }
@@ -331,10 +330,24 @@ impl Write for Summed {
     }
 }
 
+/// Writes rows in their order; those that stand otherwise are gathered, so many at a time.
+fn write_sorted(writing: &mut Writing, table: Table, rows: Frame) -> Result<(), ParquetError> {
+    match rows.order(table.keys()) {
+        None => writing.write(rows),
+        Some(order) => order.chunks(GATHER_ROWS).try_for_each(|piece| writing.write(rows.pick(piece))),
+    }
+}
+
 /// Rows by the folder that they go to, with the begin of what it holds.
-fn by_folder(table: Table, rows: &Frame) -> BTreeMap<i64, Frame> {
+fn by_folder(table: Table, rows: Frame) -> Vec<(i64, Frame)> {
+    let moments = table.moments(&rows);
+    let (Some(first), Some(last)) = (moments.iter().min(), moments.iter().max()) else { return Vec::new() };
+    let at_ms = table.span_ms(*first).0;
+    if at_ms == table.span_ms(*last).0 {
+        return vec![(at_ms, rows)];
+    }
     let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for (row, at_ms) in table.moments(rows).into_iter().enumerate() {
+    for (row, at_ms) in moments.into_iter().enumerate() {
         places.entry(table.span_ms(at_ms).0).or_default().push(row);
     }
     places.into_iter().map(|(at_ms, of_folder)| (at_ms, rows.pick(&of_folder))).collect()

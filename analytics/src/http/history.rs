@@ -25,7 +25,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 use roads::Network;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{Server, fault};
 use crate::area::Areas;
@@ -67,6 +68,17 @@ impl HistorySource {
     pub fn new(root: PathBuf, city: String, areas: Arc<Areas>, calendar: Arc<Calendar>) -> Self {
         let (turns, waiting) = (Arc::new(Semaphore::new(2)), Arc::new(Semaphore::new(WAITING_MAX)));
         Self { root, city, areas, calendar, turns, waiting }
+    }
+
+    /// Keeps the tables of reports up to date as days are compacted ([`profile::keep`]), until stopped.
+    pub fn keep_tables(
+        &self,
+        network: Arc<Network>,
+        days: watch::Receiver<u64>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let source = self.clone();
+        profile::keep::keep(move || source.open(&network), days, stop)
     }
 
     fn open(&self, network: &Arc<Network>) -> Result<History, ReportError> {

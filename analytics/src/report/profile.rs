@@ -3,7 +3,7 @@
 //! Upstream: rows of days that are over. Downstream: zones, the city, rankings, bottlenecks.
 //!
 //! ```text
-//! profile/hours/city=C/date=2026-09-07/part.parquet        one local day by hour, then segment
+//! profile/hours/city=C/date=2026-09-07/part.parquet        one local day: segment × hour
 //! profile/weekdays/city=C/month=2026-09/weekday=1/part.parquet   segment × quarter of an hour, all Mondays of the month
 //! profile/bottlenecks/city=C/date=2026-09-07/part.json     where it jammed, see [`super::bottlenecks`]
 //! ```
@@ -17,8 +17,15 @@
 //!
 //! Memory while a day is added: 4 KiB a segment, and 24 B a row of the day for its bottlenecks.
 
+pub mod columns;
 pub mod day;
 pub mod file;
+pub mod keep;
+pub mod seen;
+pub mod sums;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -27,8 +34,8 @@ use jiff::civil::Date;
 use polars::prelude::*;
 
 use super::place::{Place, PlaceKind};
-use super::series::{Seen, Series};
-use super::{History, ReportError, When};
+use super::series::Series;
+use super::{History, ReportError};
 use crate::calendar::{Clock, date_of_number, day_number};
 use day::DaySums;
 
@@ -40,37 +47,47 @@ pub struct Updated {
     pub kept: usize,
 }
 
-/// One segment on one day, over the hours that were asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SegmentDay {
-    pub distance_mm: i64,
-    pub time_ms: i64,
-    pub delay_ms: i64,
-    pub vehicles_min: i32,
-    /// Hours with enough of the length driven, and their travel times summed, seconds.
-    pub hours: u32,
-    pub travel_time_s: f64,
-    /// Hours with any row.
-    pub seen: u32,
-}
-
 fn query(error: PolarsError) -> ReportError {
     ReportError::Query(error.to_string())
 }
 
-/// Brings the tables up to date for the days of a stretch that are over.
+/// Brings the tables up to date for the days of a stretch that are over. Of several that do so at once, in whatever
+/// programs, one does the work and the others wait for it.
 ///
 /// # Errors
 /// Whatever the archive says, or a file that cannot be written.
 pub fn update(history: &History, days: &RangeInclusive<Date>) -> Result<Updated, ReportError> {
+    let over = over(history, days)?;
+    let mut missing = Vec::new();
+    for (date, source) in &over {
+        if !Kept::of(history, *date, source)?.is_all() {
+            missing.push((*date, source));
+        }
+    }
+    let mut updated = Updated { made: 0, kept: over.len() };
+    if missing.is_empty() {
+        return Ok(updated);
+    }
+    let _alone = file::lock(history)?;
+    for (date, source) in missing {
+        if add(history, date, source)? {
+            updated.made += 1;
+            updated.kept -= 1;
+        }
+    }
+    Ok(updated)
+}
+
+/// The days of a stretch that are over, each with what it is made of.
+fn over(history: &History, days: &RangeInclusive<Date>) -> Result<Vec<(Date, String)>, ReportError> {
     let files = history.archive.days()?;
     let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
-        return Ok(Updated::default());
+        return Ok(Vec::new());
     };
     // A local day touches the UTC days around it.
     let from = day_number(*days.start()).max(first - 1);
     let to = day_number(*days.end()).min(newest + 1);
-    let mut updated = Updated::default();
+    let mut over = Vec::new();
     for number in from..=to {
         let date = date_of_number(number);
         let clock = history.clock(&(date..=date))?;
@@ -78,41 +95,58 @@ pub fn update(history: &History, days: &RangeInclusive<Date>) -> Result<Updated,
         let touched = span.start.div_euclid(86_400_000)..=(span.end - 1).div_euclid(86_400_000);
         let of_day: Vec<_> = files.range(touched).collect();
         let is_over = of_day.iter().all(|(utc, f)| f.is_over || **utc < newest);
-        if of_day.is_empty() || !is_over {
-            continue;
-        }
-        let paths: Vec<PathBuf> = of_day.iter().flat_map(|(_, f)| f.paths.clone()).collect();
-        let source = file::source(&paths, history.calendar.zone_name());
-        if add(history, date, &source)? {
-            updated.made += 1;
-        } else {
-            updated.kept += 1;
+        if !of_day.is_empty() && is_over {
+            let paths: Vec<PathBuf> = of_day.iter().flat_map(|(_, f)| f.paths.clone()).collect();
+            over.push((date, file::source(&paths, history.calendar.zone_name())));
         }
     }
-    Ok(updated)
+    Ok(over)
+}
+
+/// Which tables have a day, made of what it is made of now.
+#[derive(Clone, Copy)]
+struct Kept {
+    hours: bool,
+    weekday: bool,
+    bottlenecks: bool,
+}
+
+impl Kept {
+    fn of(history: &History, date: Date, source: &str) -> Result<Self, ReportError> {
+        let text = date.to_string();
+        let has = |path: PathBuf| Ok::<_, ReportError>(file::sources(&path)?.get(&text).is_some_and(|s| s == source));
+        let jams = super::bottlenecks::source_of(&file::bottleneck_path(history, date));
+        Ok(Self {
+            hours: has(file::hours_path(history, date))?,
+            weekday: has(file::weekday_path(history, date))?,
+            bottlenecks: jams.is_some_and(|s| s == source),
+        })
+    }
+
+    fn is_all(self) -> bool {
+        self.hours && self.weekday && self.bottlenecks
+    }
 }
 
 /// Adds a day to every table that does not have it; whether there was something to do.
 fn add(history: &History, date: Date, source: &str) -> Result<bool, ReportError> {
-    let hours = file::hours_path(history, date);
-    let weekdays = file::weekday_path(history, date);
-    let jams = file::bottleneck_path(history, date);
-    let date_text = date.to_string();
-    let has_hours = file::sources(&hours)?.get(&date_text).is_some_and(|s| s == source);
-    let mut of_weekday = file::sources(&weekdays)?;
-    let has_weekday = of_weekday.get(&date_text).is_some_and(|s| s == source);
-    let has_jams = super::bottlenecks::source_of(&jams).is_some_and(|s| s == source);
-    if has_hours && has_weekday && has_jams {
+    let kept = Kept::of(history, date, source)?;
+    if kept.is_all() {
         return Ok(false);
     }
+    let date_text = date.to_string();
     let mut sums = DaySums::of(history, date)?;
-    if !has_jams {
-        super::bottlenecks::write(&jams, &sums.bottlenecks(history), source)?;
+    if !kept.bottlenecks {
+        let path = file::bottleneck_path(history, date);
+        super::bottlenecks::write(&path, &sums.bottlenecks(history), source)?;
     }
-    if !has_hours {
-        file::write_hours(&hours, &sums, day_number(date), &[(date_text.clone(), source.to_owned())].into())?;
+    if !kept.hours {
+        let path = file::hours_path(history, date);
+        file::write_hours(&path, &sums, day_number(date), &[(date_text.clone(), source.to_owned())].into())?;
     }
-    if !has_weekday {
+    if !kept.weekday {
+        let path = file::weekday_path(history, date);
+        let mut of_weekday = file::sources(&path)?;
         // A day that is in with other files cannot be taken out of a sum: its month is added up again.
         if of_weekday.remove(&date_text).is_some() {
             for other in of_weekday.keys() {
@@ -120,10 +154,10 @@ fn add(history: &History, date: Date, source: &str) -> Result<bool, ReportError>
                 sums.merge(&DaySums::of(history, other)?);
             }
         } else {
-            file::read_weekday(&weekdays, &mut sums)?;
+            file::read_weekday(&path, &mut sums)?;
         }
         of_weekday.insert(date_text, source.to_owned());
-        file::write_weekday(&weekdays, &sums, &of_weekday)?;
+        file::write_weekday(&path, &sums, &of_weekday)?;
     }
     Ok(true)
 }
@@ -150,14 +184,6 @@ fn of_segments(frame: LazyFrame, segments: Option<&[i64]>) -> Result<LazyFrame, 
     let Some(segments) = segments else { return Ok(frame) };
     let wanted = Column::new("wanted".into(), segments).take_materialized_series().implode().map_err(query)?;
     Ok(frame.filter(col("segment").is_in(lit(wanted.into_series()), false)))
-}
-
-fn in_hours(when: &When) -> Expr {
-    let ranges = when
-        .hours
-        .iter()
-        .map(|(from, to)| col("hour").gt_eq(lit(i32::from(*from))).and(col("hour").lt(lit(i32::from(*to)))));
-    ranges.reduce(Expr::or).unwrap_or(lit(false))
 }
 
 /// An area's history in slots of an hour, from the tables of hours.
@@ -197,96 +223,6 @@ pub(super) fn hours_of(history: &History, place: &Place, clock: Clock) -> Result
     Ok(series)
 }
 
-/// Rows of the tables of hours of some segments, for paths; the day is that of `clock`.
-pub(super) fn seen_of(
-    history: &History,
-    segments: &[i64],
-    when: &When,
-    clock: &Clock,
-) -> Result<Vec<Seen>, ReportError> {
-    let days = clock.date(0)..=clock.date(clock.days() - 1);
-    let paths = hour_files(history, &days);
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = of_segments(scan(&paths)?.filter(in_hours(when)), Some(segments))?.collect().map_err(query)?;
-    let first = day_number(*days.start());
-    let [day, hour, vehicles, minutes, free] =
-        ["day", "hour", "vehicles_min", "minutes", "free_flow_mmps"].map(|n| ints(&found, n));
-    let (day, hour, vehicles, minutes, free) = (day?, hour?, vehicles?, minutes?, free?);
-    let [segment, distance, time, delay] = ["segment", "distance_mm", "time_ms", "delay_ms"].map(|n| longs(&found, n));
-    let (segment, distance, time, delay) = (segment?, distance?, time?, delay?);
-    let seen = (0..day.len()).filter_map(|row| {
-        Some(Seen {
-            day: usize::try_from(i64::from(day[row]) - first).ok()?,
-            slot: hour[row] as usize,
-            segment: segment[row],
-            distance_mm: distance[row],
-            time_ms: time[row],
-            delay_ms: delay[row],
-            vehicles_min: vehicles[row],
-            minutes: minutes[row],
-            free_flow_mmps: free[row],
-        })
-    });
-    Ok(seen.collect())
-}
-
-/// Every segment on every day of a stretch over some hours: rows of (segment, day of `clock`, sums), in no order.
-pub(super) fn segment_days(
-    history: &History,
-    when: &When,
-    clock: &Clock,
-) -> Result<Vec<(i64, usize, SegmentDay)>, ReportError> {
-    let days = clock.date(0)..=clock.date(clock.days() - 1);
-    let paths = hour_files(history, &days);
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
-    let length = || col("length_mm").cast(DataType::Float64);
-    let is_covered = col("distance_mm").cast(DataType::Float64).gt_eq(length() * lit(super::COVERAGE_MIN));
-    // length / speed, s: millimetres × milliseconds over millimetres.
-    let travel = length() * col("time_ms").cast(DataType::Float64) / col("distance_mm").cast(DataType::Float64);
-    let found = scan(&paths)?
-        .filter(in_hours(when))
-        .with_columns([
-            polars::prelude::when(is_covered.clone()).then(travel).otherwise(lit(0.0)).alias("travel_ms"),
-            polars::prelude::when(is_covered).then(lit(1_i32)).otherwise(lit(0_i32)).alias("is_covered"),
-        ])
-        .group_by([col("segment"), col("day")])
-        .agg([
-            col("distance_mm").sum(),
-            col("time_ms").sum(),
-            col("delay_ms").sum(),
-            col("vehicles_min").max(),
-            col("is_covered").sum(),
-            col("travel_ms").sum(),
-            col("hour").count().cast(DataType::Int32).alias("seen"),
-        ])
-        .collect()
-        .map_err(query)?;
-    let first = day_number(*days.start());
-    let [day, vehicles, hours, seen] = ["day", "vehicles_min", "is_covered", "seen"].map(|n| ints(&found, n));
-    let (day, vehicles, hours, seen) = (day?, vehicles?, hours?, seen?);
-    let [segment, distance, time, delay] = ["segment", "distance_mm", "time_ms", "delay_ms"].map(|n| longs(&found, n));
-    let (segment, distance, time, delay) = (segment?, distance?, time?, delay?);
-    let travel: Vec<f64> =
-        found.column("travel_ms").map_err(query)?.f64().map_err(query)?.into_no_null_iter().collect();
-    let rows = (0..day.len()).filter_map(|row| {
-        let sums = SegmentDay {
-            distance_mm: distance[row],
-            time_ms: time[row],
-            delay_ms: delay[row],
-            vehicles_min: vehicles[row],
-            hours: hours[row].unsigned_abs(),
-            travel_time_s: travel[row] / 1_000.0,
-            seen: seen[row].unsigned_abs(),
-        };
-        Some((segment[row], usize::try_from(i64::from(day[row]) - first).ok()?, sums))
-    });
-    Ok(rows.collect())
-}
-
 /// The days of the archive, as `/api/v1/history` answers: UTC days, since that is what files are cut by. The share that
 /// was covered is that of segments and hours with a row, of days that have their table.
 ///
@@ -318,68 +254,6 @@ pub fn days_json(history: &History) -> Result<serde_json::Value, ReportError> {
         "to": ends.map(|(_, (last, _))| date_of_number(*last).to_string()),
         "days": told,
     }))
-}
-
-/// A segment over the weekdays and hours that were asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct WeekdaySum {
-    pub segment: i64,
-    pub distance_mm: i64,
-    pub time_ms: i64,
-    pub delay_ms: i64,
-    pub vehicles_min: i64,
-    /// Days that the tables were made of.
-    pub days_of_table: i64,
-}
-
-/// Sums of the tables of weekdays of every month that a stretch touches, a row a segment.
-pub(super) fn weekday_sums(
-    history: &History,
-    days: &RangeInclusive<Date>,
-    when: &When,
-) -> Result<Vec<WeekdaySum>, ReportError> {
-    let numbers = day_number(*days.start())..=day_number(*days.end());
-    let mut paths: Vec<PathBuf> = numbers
-        .map(date_of_number)
-        .filter(|date| when.weekdays.contains(&(date.weekday().to_monday_one_offset() as u8)))
-        .map(|date| file::weekday_path(history, date))
-        .collect();
-    paths.sort();
-    paths.dedup();
-    paths.retain(|path| path.exists());
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut days_of_table = 0;
-    for path in &paths {
-        days_of_table += file::sources(path)?.len() as i64;
-    }
-    let quarters = when.hours.iter().map(|(from, to)| {
-        col("quarter").gt_eq(lit(i32::from(*from) * 4)).and(col("quarter").lt(lit(i32::from(*to) * 4)))
-    });
-    let scan = scan(&paths)?;
-    // Without a choice of hours the column is not read.
-    let chosen =
-        if when.hours == [(0, 24)] { scan } else { scan.filter(quarters.reduce(Expr::or).unwrap_or(lit(false))) };
-    let sums = ["distance_mm", "time_ms", "delay_ms"].map(|name| col(name).sum());
-    let vehicles = col("vehicles_min").max().cast(DataType::Int64);
-    let found = chosen
-        .group_by([col("segment")])
-        .agg(sums.into_iter().chain([vehicles]).collect::<Vec<_>>())
-        .collect()
-        .map_err(query)?;
-    let [segment, distance, time, delay, vehicles] =
-        ["segment", "distance_mm", "time_ms", "delay_ms", "vehicles_min"].map(|n| longs(&found, n));
-    let (segment, distance, time, delay, vehicles) = (segment?, distance?, time?, delay?, vehicles?);
-    let row = |row: usize| WeekdaySum {
-        segment: segment[row],
-        distance_mm: distance[row],
-        time_ms: time[row],
-        delay_ms: delay[row],
-        vehicles_min: vehicles[row],
-        days_of_table,
-    };
-    Ok((0..segment.len()).map(row).collect())
 }
 
 fn ints(frame: &DataFrame, name: &str) -> Result<Vec<i32>, ReportError> {

@@ -7,17 +7,17 @@
 //! t first; those that are told are judged again with the bootstrap, whose wider interval counts. With 95 % each,
 //! about one place in twenty that did not change is called changed: the answer says how many were looked at.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
-use roads::Network;
-use rustc_hash::FxBuildHasher;
+use roads::{Network, SegmentIndex};
 use serde::Serialize;
 
 use super::compare::{Changes, DayFigures, Question, Side, Verdict, changes, day_figures, side, verdict};
-use super::place::{Place, PlaceKind, unsigned};
-use super::profile::{self, SegmentDay};
+use super::place::{Place, PlaceKind, signed, unsigned};
+use super::profile;
+use super::profile::seen::seen_of;
+use super::profile::sums::{OfDay, SegmentDay, WeekdaySum, segment_days, weekday_sums};
 use super::series::{Seen, Series};
 use super::statistics::{CONFIDENCE, RESAMPLES};
 use super::{History, K_EXPORT, ReportError, When, rounded};
@@ -148,7 +148,7 @@ fn corridors(history: &History, when: &When, before: &Clock, after: &Clock) -> R
     wanted.sort_unstable();
     wanted.dedup();
     let sides = [before, after].map(|clock| {
-        let mut seen = profile::seen_of(history, &wanted, when, clock)?;
+        let mut seen = seen_of(history, &wanted, when, clock)?;
         seen.sort_by_key(|row| row.segment);
         Ok::<_, ReportError>((clock, seen))
     });
@@ -175,18 +175,45 @@ fn corridors(history: &History, when: &When, before: &Clock, after: &Clock) -> R
 
 fn segments(history: &History, when: &When, before: &Clock, after: &Clock) -> Result<Compared, ReportError> {
     let network = &history.network;
-    let mut by_segment: HashMap<i64, (Vec<DayFigures>, Vec<DayFigures>), FxBuildHasher> = HashMap::default();
-    for (clock, is_before) in [(before, true), (after, false)] {
+    let mut all: Vec<(i64, SegmentIndex)> = network.indices().map(|at| (signed(network.segment(at).id), at)).collect();
+    all.sort_unstable_by_key(|(segment, _)| *segment);
+    let side = |clock| {
+        let days = segment_days(history, when, clock)?;
         let asked = hours_asked(when, clock, history);
-        for (segment, day, sums) in profile::segment_days(history, when, clock)? {
-            let Some(figures) = figures_of(&sums, asked[day], clock, day) else { continue };
-            let sides = by_segment.entry(segment).or_default();
-            if is_before { sides.0.push(figures) } else { sides.1.push(figures) }
+        Ok::<_, ReportError>(BySegment { clock, asked, at: vec![0; days.len()], days })
+    };
+    let (mut before, mut after) = (side(before)?, side(after)?);
+    let mut compared = Vec::new();
+    for (segment, at) in all {
+        let (before, after) = (before.figures(segment), after.figures(segment));
+        if !before.is_empty() && !after.is_empty() {
+            compared.push((Place::of_segment(at, network), before, after));
         }
     }
-    let both = by_segment.into_iter().filter(|(_, (b, a))| !b.is_empty() && !a.is_empty());
-    let place = |segment: i64| network.by_id(unsigned(segment)).map(|at| Place::of_segment(at, network));
-    Ok(both.filter_map(|(segment, (before, after))| Some((place(segment)?, before, after))).collect())
+    Ok(compared)
+}
+
+/// One side's sums, read segment after segment: those of a day stand by segment.
+struct BySegment<'c> {
+    clock: &'c Clock,
+    asked: Vec<f64>,
+    days: Vec<(usize, OfDay)>,
+    /// The next row of every day.
+    at: Vec<usize>,
+}
+
+impl BySegment<'_> {
+    /// The days of a segment that count; of one segment after the other, in order.
+    fn figures(&mut self, segment: i64) -> Vec<DayFigures> {
+        let mut found = Vec::with_capacity(self.days.len());
+        for ((day, sums), at) in self.days.iter().zip(&mut self.at) {
+            *at += sums[*at..].iter().take_while(|(of, _)| *of < segment).count();
+            if let Some((_, sum)) = sums.get(*at).filter(|(of, _)| *of == segment) {
+                found.extend(figures_of(sum, self.asked[*day], self.clock, *day));
+            }
+        }
+        found
+    }
 }
 
 /// Hours that were asked for and are on the clock, by day; 0 for days that are not looked at.
@@ -201,7 +228,7 @@ fn hours_asked(when: &When, clock: &Clock, history: &History) -> Vec<f64> {
     (0..clock.days()).map(asked).collect()
 }
 
-/// The same rules as [`day_figures`], from sums that polars made.
+/// The same rules as [`day_figures`], from a day's sums.
 fn figures_of(sums: &SegmentDay, asked: f64, clock: &Clock, day: usize) -> Option<DayFigures> {
     let enough = |hours: u32| asked > 0.0 && f64::from(hours) >= asked * 0.5;
     enough(sums.seen).then(|| DayFigures {
@@ -252,12 +279,12 @@ pub fn typical(
     top: usize,
 ) -> Result<TypicalRanking, ReportError> {
     profile::update(history, days)?;
-    let found = profile::weekday_sums(history, days, when)?;
+    let found = weekday_sums(history, days, when)?;
     let all = found.len();
     let mut rows: Vec<_> =
         found.into_iter().filter(|row| row.vehicles_min >= K_EXPORT && row.distance_mm > 0).collect();
     let told = rows.len();
-    let per_day = |row: &profile::WeekdaySum| row.delay_ms as f64 / 3.6e6 / row.days_of_table.max(1) as f64;
+    let per_day = |row: &WeekdaySum| row.delay_ms as f64 / 3.6e6 / row.days_of_table.max(1) as f64;
     rows.sort_by(|a, b| per_day(b).total_cmp(&per_day(a)).then(a.segment.cmp(&b.segment)));
     let rows = rows.iter().filter_map(|row| Some((row, of_id(&history.network, row.segment)?)));
     let rows = rows.take(top.clamp(1, TOP_MAX)).enumerate().map(|(i, (row, place))| TypicalRanked {

@@ -20,13 +20,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::{
     ColumnChunkMask, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
     ParquetStatisticsPolicy,
 };
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
 use super::ReportError;
@@ -221,9 +222,31 @@ fn each_row_of(
     span_ms: &Range<i64>,
     take: &mut impl FnMut(&Cells),
 ) -> Result<(), ReportError> {
-    let io = |error| ReportError::Io { path: path.into(), error };
+    let names = Table::Cells5Min.columns().iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    // Of one segment a page of a column is wanted here and there: nothing is read ahead.
+    let file = File::open(path).map_err(|error| ReportError::Io { path: path.into(), error })?;
+    let Some(reader) = pruned(path, file, &names, segments)? else { return Ok(()) };
+    let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
+    for batch in reader {
+        let batch = batch.map_err(|e| damaged(e.to_string()))?;
+        let rows =
+            wanted(&batch, segments, span_ms).ok_or_else(|| damaged("a column is not of its type".to_owned()))?;
+        if !rows.is_empty() {
+            take(&rows);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file whose first columns are these, the first of them the segment: the pages that may hold one of some segments,
+/// which are sorted, or all; `None` where there is no such page.
+pub(super) fn pruned<R: ChunkReader + 'static>(
+    path: &Path,
+    file: R,
+    names: &[&str],
+    segments: Option<&[i64]>,
+) -> Result<Option<ParquetRecordBatchReader>, ReportError> {
     let damaged = |error: &dyn std::fmt::Display| ReportError::Damaged { path: path.into(), what: error.to_string() };
-    let file = File::open(path).map_err(io)?;
     let options = ParquetMetaDataOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(&[0]))
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
@@ -233,10 +256,9 @@ fn each_row_of(
         .with_metadata_options(Some(options))
         .parse_and_finish(&file)
         .map_err(|e| damaged(&e))?;
-    let columns = Table::Cells5Min.columns();
     let found = metadata.file_metadata().schema_descr().columns().iter().map(|c| c.name());
-    let found = found.take(columns.len()).collect::<Vec<_>>();
-    if !found.iter().eq(columns.iter().map(|(name, _)| name)) {
+    let found = found.take(names.len()).collect::<Vec<_>>();
+    if found != names {
         return Err(damaged(&format!("its columns are {}", found.join(", "))));
     }
     let mut chosen = None;
@@ -244,12 +266,12 @@ fn each_row_of(
         let groups: Vec<usize> =
             (0..metadata.num_row_groups()).filter(|&group| may_hold(&metadata, group, segments)).collect();
         if groups.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut indexes = ParquetMetaDataReader::new_with_metadata(metadata)
             .with_page_index_policy(PageIndexPolicy::Optional)
             .with_column_index_mask(ColumnChunkMask::row_groups_and_columns(groups.iter().copied(), [0]))
-            .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(groups.iter().copied(), 0..9));
+            .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(groups.iter().copied(), 0..names.len()));
         indexes.read_page_indexes(&file).map_err(|e| damaged(&e))?;
         metadata = indexes.finish().map_err(|e| damaged(&e))?;
         let selection = pages(&metadata, &groups, segments);
@@ -257,7 +279,7 @@ fn each_row_of(
     }
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(|e| damaged(&e))?;
-    let mask = ProjectionMask::leaves(metadata.parquet_schema(), 0..9);
+    let mask = ProjectionMask::leaves(metadata.parquet_schema(), 0..names.len());
     let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
         .with_batch_size(65_536);
@@ -267,14 +289,7 @@ fn each_row_of(
             builder = builder.with_row_selection(selection);
         }
     }
-    for batch in builder.build().map_err(|e| damaged(&e))? {
-        let batch = batch.map_err(|e| damaged(&e))?;
-        let rows = wanted(&batch, segments, span_ms).ok_or_else(|| damaged(&"a column is not of its type"))?;
-        if !rows.is_empty() {
-            take(&rows);
-        }
-    }
-    Ok(())
+    builder.build().map(Some).map_err(|e| damaged(&e))
 }
 
 /// Whether a row group may hold one of the segments.

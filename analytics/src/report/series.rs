@@ -110,7 +110,7 @@ impl Series {
         }
         profile::update(history, days)?;
         let clock = history.clock(days)?;
-        let mut seen = profile::seen_of(history, &place.segments(), when, &clock)?;
+        let mut seen = profile::seen::seen_of(history, &place.segments(), when, &clock)?;
         // Days that are not over have no table: from the first of them on, the cells are read.
         let open = (0..clock.days()).filter(|&day| !profile::has_hours(history, clock.date(day))).collect::<Vec<_>>();
         if let (Some(&first), Some(&last)) = (open.first(), open.last()) {

@@ -24,12 +24,12 @@ fn network() -> Arc<Network> {
     Arc::new(city(&CityPlan { blocks_x: 6, blocks_y: 6, ..CityPlan::default() }))
 }
 
-fn made(from: &str, to: &str) -> Made {
+pub(super) fn made(from: &str, to: &str) -> Made {
     let calendar = Arc::new(Calendar::of_zone("Europe/Berlin").unwrap());
     Made::new(network(), calendar, date(from).unwrap(), date(to).unwrap())
 }
 
-fn history(made: &Made, root: &Path) -> History {
+pub(super) fn history(made: &Made, root: &Path) -> History {
     made.write(root).unwrap();
     History {
         archive: Archive::open(root, None).unwrap(),

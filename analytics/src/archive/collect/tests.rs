@@ -144,7 +144,7 @@ fn live_minutes_are_those_of_the_recording_as_far_as_they_are_closed() {
     let newest = blocks.iter().flat_map(|b| &b.positions.time_ms).max().copied().unwrap();
     assert!(until < newest - CORRECTABLE_MS && until > newest - CORRECTABLE_MS - 3 * MINUTE_MS);
     let early: Vec<usize> = (0..all.len()).filter(|&row| all.times(1)[row] <= until).collect();
-    assert_eq!(closed.sorted(2), all.pick(&early).sorted(2));
+    assert_eq!(closed.clone().sorted(2), all.pick(&early).sorted(2));
     let positions = &ready(&live)[&Table::Positions];
     assert!(!positions.is_empty() && live.collector().unwrap().left_out().trimmed > 0);
 }

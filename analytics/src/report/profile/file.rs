@@ -2,10 +2,12 @@
 //!
 //! Upstream: [`super::day`]. Downstream: polars queries of [`super`], and whatever reads Parquet.
 //!
-//! `hours`: `day` (days since 1970 of the local date), `hour`, `segment`, `distance_mm`, `time_ms`, `delay_ms`, `reports`,
-//! `minutes`, `vehicles_min` (at least so many pseudonyms), `free_flow_mmps`, `length_mm`; by hour, then segment, a row
-//! group an hour, so that a question about the morning reads the morning.
+//! `hours`: `segment`, `day` (days since 1970 of the local date), `hour`, `distance_mm`, `time_ms`, `delay_ms`,
+//! `vehicles_min` (at least so many pseudonyms), `minutes`, `free_flow_mmps`, `length_mm`, `reports`; by segment, then hour.
 //! `weekdays`: `segment`, `quarter`, `days`, and the same sums; by segment, then quarter.
+//!
+//! Rows of a segment stand together and pages are short and indexed, so that a corridor is read in a few pages a day, and
+//! a city by running sums.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,11 +21,12 @@ use arrow_schema::{DataType, Field, Schema};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{
     KeyValue, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::day::{DaySums, QUARTERS, Sum};
 use crate::report::{History, ReportError};
@@ -31,22 +34,36 @@ use crate::report::{History, ReportError};
 /// The key of the days in a file's metadata.
 const DAYS_KEY: &str = "arterial.days";
 
+/// How rows of the tables stand; a file that was made in another way is made again.
+const LAYOUT: &str = "2";
+
+/// Rows of a page of hours, of which a path needs a few; weekdays are read whole.
+const HOURS_PAGE_ROWS: usize = 2_880;
+const WEEKDAYS_PAGE_ROWS: usize = 20_000;
+
+/// Segments that are written at a time: what is held twice stays small.
+const PIECE: usize = 1_000;
+
 /// Days of a file, each with what it was made of.
 pub type Sources = BTreeMap<String, String>;
 
-const HOURS: [&str; 11] = [
+/// Columns of a table of hours; the first nine are read for paths ([`super::seen`]).
+pub(super) const HOURS: [&str; 11] = [
+    "segment",
     "day",
     "hour",
-    "segment",
     "distance_mm",
     "time_ms",
     "delay_ms",
-    "reports",
-    "minutes",
     "vehicles_min",
+    "minutes",
     "free_flow_mmps",
     "length_mm",
+    "reports",
 ];
+
+/// Columns of 64 bits that add up.
+const SUMS: [&str; 3] = ["distance_mm", "time_ms", "delay_ms"];
 
 const WEEKDAYS: [&str; 9] =
     ["segment", "quarter", "days", "distance_mm", "time_ms", "delay_ms", "reports", "minutes", "vehicles_min"];
@@ -73,6 +90,20 @@ fn table(history: &History, name: &str) -> PathBuf {
     history.archive.root().join("profile").join(name).join(format!("city={}", history.archive.city()))
 }
 
+/// Waits until nobody else writes tables of this archive; nobody else does until the file is closed.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn lock(history: &History) -> Result<File, ReportError> {
+    let folder = history.archive.root().join("profile");
+    let path = folder.join("lock");
+    let failed = |error| ReportError::Write { path: path.clone(), error };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
 /// What a day is made of: a checksum over names and sizes of its files, and the clock that cut it out.
 pub fn source(paths: &[PathBuf], zone: &str) -> String {
     let mut sum = crc32fast::Hasher::new();
@@ -80,7 +111,7 @@ pub fn source(paths: &[PathBuf], zone: &str) -> String {
         sum.update(path.file_name().map_or(&[][..], |name| name.as_encoded_bytes()));
         sum.update(&fs::metadata(path).map_or(0, |m| m.len()).to_le_bytes());
     }
-    format!("{:08x} {} {zone}", sum.finalize(), paths.len())
+    format!("{LAYOUT} {:08x} {} {zone}", sum.finalize(), paths.len())
 }
 
 /// The days that a file says are in it; none where there is no file.
@@ -88,7 +119,11 @@ pub fn source(paths: &[PathBuf], zone: &str) -> String {
 /// # Errors
 /// A file that cannot be read.
 pub fn sources(path: &Path) -> Result<Sources, ReportError> {
-    let Some(metadata) = footer(path)? else { return Ok(Sources::new()) };
+    footer(path)?.map_or(Ok(Sources::new()), |metadata| sources_in(path, &metadata))
+}
+
+/// The same of a file whose footer was read.
+pub(super) fn sources_in(path: &Path, metadata: &ParquetMetaData) -> Result<Sources, ReportError> {
     let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
     let pairs = metadata.file_metadata().key_value_metadata().map_or(&[][..], |pairs| &pairs[..]);
     let text = pairs.iter().find(|pair| pair.key == DAYS_KEY).and_then(|pair| pair.value.as_deref()).unwrap_or("{}");
@@ -123,28 +158,32 @@ fn footer(path: &Path) -> Result<Option<ParquetMetaData>, ReportError> {
 /// # Errors
 /// A folder or file that cannot be written.
 pub fn write_hours(path: &Path, sums: &DaySums, day: i64, days: &Sources) -> Result<(), ReportError> {
-    let hours = (0..24).map(|hour| {
-        let rows: Vec<(usize, Sum)> =
-            (0..sums.segments.len()).map(|at| (at, sums.hour(at, hour))).filter(|(_, sum)| sum.days > 0).collect();
-        let small =
-            |of: &dyn Fn(&(usize, Sum)) -> i32| Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef;
-        let whole =
-            |of: &dyn Fn(&(usize, Sum)) -> i64| Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
+    let all: Vec<usize> = (0..sums.segments.len()).collect();
+    let pieces = all.chunks(PIECE).map(|piece| {
+        let cells = piece.iter().flat_map(|&at| (0..24).map(move |hour| (at, hour)));
+        let rows: Vec<(usize, usize, Sum)> =
+            cells.map(|(at, hour)| (at, hour, sums.hour(at, hour))).filter(|(_, _, sum)| sum.days > 0).collect();
+        let small = |of: &dyn Fn(&(usize, usize, Sum)) -> i32| {
+            Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef
+        };
+        let whole = |of: &dyn Fn(&(usize, usize, Sum)) -> i64| {
+            Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef
+        };
         vec![
+            whole(&|(at, _, _)| sums.segments[*at].0),
             small(&|_| day as i32),
-            small(&|_| hour as i32),
-            whole(&|(at, _)| sums.segments[*at].0),
-            whole(&|(_, s)| s.distance_mm),
-            whole(&|(_, s)| s.time_ms),
-            whole(&|(_, s)| s.delay_ms),
-            small(&|(_, s)| s.reports),
-            small(&|(_, s)| s.minutes),
-            small(&|(_, s)| s.vehicles_min),
-            small(&|(at, _)| sums.free_flow_mmps[*at]),
-            small(&|(at, _)| sums.length_mm[*at]),
+            small(&|(_, hour, _)| *hour as i32),
+            whole(&|(_, _, s)| s.distance_mm),
+            whole(&|(_, _, s)| s.time_ms),
+            whole(&|(_, _, s)| s.delay_ms),
+            small(&|(_, _, s)| s.vehicles_min),
+            small(&|(_, _, s)| s.minutes),
+            small(&|(at, _, _)| sums.free_flow_mmps[*at]),
+            small(&|(at, _, _)| sums.length_mm[*at]),
+            small(&|(_, _, s)| s.reports),
         ]
     });
-    write(path, &HOURS, hours, days)
+    write(path, (&HOURS, HOURS_PAGE_ROWS), pieces, days)
 }
 
 /// Writes the sums of a weekday.
@@ -152,9 +191,8 @@ pub fn write_hours(path: &Path, sums: &DaySums, day: i64, days: &Sources) -> Res
 /// # Errors
 /// A folder or file that cannot be written.
 pub fn write_weekday(path: &Path, sums: &DaySums, days: &Sources) -> Result<(), ReportError> {
-    // A thousand segments at a time: what is held twice stays small.
     let all: Vec<usize> = (0..sums.segments.len()).collect();
-    let pieces = all.chunks(1_000).map(|piece| {
+    let pieces = all.chunks(PIECE).map(|piece| {
         let cells = piece.iter().flat_map(|&at| (0..QUARTERS).map(move |quarter| (at, quarter)));
         let rows: Vec<(usize, usize, Sum)> = cells
             .map(|(at, quarter)| (at, quarter, *sums.sum(at, quarter)))
@@ -178,7 +216,7 @@ pub fn write_weekday(path: &Path, sums: &DaySums, days: &Sources) -> Result<(), 
             small(&|(_, _, s)| s.vehicles_min),
         ]
     });
-    write(path, &WEEKDAYS, pieces, days)
+    write(path, (&WEEKDAYS, WEEKDAYS_PAGE_ROWS), pieces, days)
 }
 
 /// Adds what a weekday's file holds to sums; nothing where there is no file.
@@ -223,22 +261,30 @@ pub fn read_weekday(path: &Path, sums: &mut DaySums) -> Result<(), ReportError> 
     Ok(())
 }
 
-/// Writes beside, syncs, renames; every piece that is not empty is a row group.
+/// Writes beside, syncs, renames.
 fn write(
     path: &Path,
-    names: &[&str],
+    (names, page_rows): (&[&str], usize),
     pieces: impl Iterator<Item = Vec<ArrayRef>>,
     days: &Sources,
 ) -> Result<(), ReportError> {
     let failed = |what: String| ReportError::Damaged { path: path.into(), what };
     let said = serde_json::to_string(days).map_err(|e| failed(e.to_string()))?;
     let level = ZstdLevel::try_new(3).map_err(|e| failed(e.to_string()))?;
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(115_000))
-        .set_key_value_metadata(Some(vec![KeyValue::new(DAYS_KEY.to_owned(), said)]))
-        .build();
-    let is_whole = |name: &&str| ["segment", "distance_mm", "time_ms", "delay_ms"].contains(name);
+        .set_data_page_row_count_limit(page_rows)
+        .set_key_value_metadata(Some(vec![KeyValue::new(DAYS_KEY.to_owned(), said)]));
+    for name in SUMS {
+        // Nearly every sum is another number: a dictionary of them would be as long as the column.
+        let column = ColumnPath::from(name);
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+    }
+    let properties = properties.build();
+    let is_whole = |name: &&str| *name == "segment" || SUMS.contains(name);
     let field = |name: &&str| Field::new(*name, if is_whole(name) { DataType::Int64 } else { DataType::Int32 }, false);
     let schema = Arc::new(Schema::new(names.iter().map(field).collect::<Vec<_>>()));
     replace(path, |file| {
@@ -248,9 +294,6 @@ fn write(
             let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| failed(e.to_string()))?;
             if batch.num_rows() > 0 {
                 writer.write(&batch).map_err(|e| failed(e.to_string()))?;
-                if names[0] == "day" {
-                    writer.flush().map_err(|e| failed(e.to_string()))?;
-                }
             }
         }
         writer.close().map(|_| ()).map_err(|e| failed(e.to_string()))

@@ -1,0 +1,60 @@
+//! The tables kept up to date while history is written, so that a question finds them made.
+//!
+//! Upstream: [`crate::archive::status`], which says when a day was compacted. Downstream: [`super::update`]. The work is done
+//! on a thread of its own, a day at a time, newest first; whoever asks for a day that is not in yet has it made, or waits
+//! for it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Updated, update};
+use crate::calendar::date_of_number;
+use crate::report::{History, ReportError};
+
+/// Brings the tables up to date now and whenever a day was compacted, until stopped. `open` opens history, which may not
+/// be there yet. What fails is told and tried again with the next day.
+pub async fn keep(
+    open: impl Fn() -> Result<History, ReportError> + Send + Sync + 'static,
+    mut days: watch::Receiver<u64>,
+    stop: CancellationToken,
+) {
+    let open = Arc::new(open);
+    loop {
+        days.borrow_and_update();
+        let (open, stopped) = (Arc::clone(&open), stop.clone());
+        match tokio::task::spawn_blocking(move || update_all(&*open, &stopped)).await {
+            Ok(Ok(Updated { made: 0, .. }) | Err(ReportError::NoArchive { .. } | ReportError::City { .. })) => {}
+            Ok(Ok(Updated { made, .. })) => tracing::info!("{made} days were added to the tables of history"),
+            Ok(Err(fault)) => tracing::warn!("the tables of history are not up to date: {fault}"),
+            Err(panic) => tracing::error!("making the tables of history ended early: {panic}"),
+        }
+        tokio::select! {
+            changed = days.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn update_all(
+    open: &dyn Fn() -> Result<History, ReportError>,
+    stop: &CancellationToken,
+) -> Result<Updated, ReportError> {
+    let history = open()?;
+    let files = history.archive.days()?;
+    let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
+        return Ok(Updated::default());
+    };
+    let mut updated = Updated::default();
+    // A local day reaches into the UTC days around it.
+    for date in (first - 1..=newest + 1).rev().map(date_of_number) {
+        if stop.is_cancelled() {
+            break;
+        }
+        let of_day = update(&history, &(date..=date))?;
+        updated.made += of_day.made;
+        updated.kept += of_day.kept;
+    }
+    Ok(updated)
+}
