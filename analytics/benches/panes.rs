@@ -37,6 +37,10 @@ fn contribution(vehicle: u64, second: i64, segments: u32) -> Contribution {
     Contribution { segment, pane_ms, vehicle, distance_mm: speed_mm_s, time_ms: 1_000, events: 1 }
 }
 
+fn change(vehicle: u64, second: i64, segments: u32) -> Change {
+    Change::add(&contribution(vehicle, second, segments)).unwrap()
+}
+
 /// CPU seconds of this process, and its resident and its peak memory in MB, from the kernel's own account.
 fn account() -> (f64, f64, f64) {
     let ns: f64 = std::fs::read_to_string("/proc/self/schedstat").unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -54,17 +58,16 @@ fn add(all: &[Change], mut store: PaneStore, is_live: bool) -> f64 {
     let begin = account().0;
     for piece in all.chunks(4_096) {
         assert_eq!(store.apply(piece), 0);
-        let Some(Change::Add(last) | Change::TakeBack(last)) = piece.last().filter(|_| is_live) else { continue };
-        store.slide_to(last.pane_ms + PANE_MS - 1);
-        store.fold_before(last.pane_ms - 360_000);
+        let Some(last) = piece.last().filter(|_| is_live) else { continue };
+        store.slide_to(last.pane_ms() + PANE_MS - 1);
+        store.fold_before(last.pane_ms() - 360_000);
     }
     store.settle();
     account().0 - begin
 }
 
 fn adding() {
-    let all: Vec<Change> =
-        (0..SECONDS).flat_map(|s| (0..VEHICLES).map(move |v| Change::Add(contribution(v, s, SEGMENTS)))).collect();
+    let all: Vec<Change> = (0..SECONDS).flat_map(|s| (0..VEHICLES).map(move |v| change(v, s, SEGMENTS))).collect();
     println!("add_sums_distinct contributions {} cpu_s {:.4}", all.len(), add(&all, PaneStore::default(), false));
     let live = PaneStore::with_windows(vec![FREE_MPS; SEGMENTS as usize]);
     println!("add_windows_percentiles contributions {} cpu_s {:.4}", all.len(), add(&all, live, true));
@@ -87,7 +90,7 @@ fn hour() {
     let (mut store, before) = (PaneStore::with_windows(free_mps.clone()), account());
     let (mut ticks, mut rows) = (Vec::new(), 0);
     for second in 0..seconds + 60 {
-        let changes: Vec<Change> = (0..vehicles).map(|v| Change::Add(contribution(v, second, segments))).collect();
+        let changes: Vec<Change> = (0..vehicles).map(|v| change(v, second, segments)).collect();
         assert_eq!(store.apply(&changes), 0);
         let now_ms = second * 1_000 + 999;
         store.slide_to(now_ms);

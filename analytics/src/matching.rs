@@ -468,7 +468,10 @@ impl Matcher {
     /// Tells the contributions of every step that touches a fix at `from` or later, and of the fixes themselves.
     fn tell(&mut self, fixes: &[Fix], from: usize, vehicle: u64, sign: Sign, change: &mut impl FnMut(Change)) {
         let one = if sign == Sign::Add { 1 } else { -1 };
-        let mut tell = |c: Contribution| change(if sign == Sign::Add { Change::Add(c) } else { Change::TakeBack(c) });
+        let mut tell = |c: Contribution| {
+            let packed = if sign == Sign::Add { Change::add(&c) } else { Change::take_back(&c) };
+            change(packed.expect("traversals are cut into parts that fit, and a report is one"));
+        };
         for k in from..fixes.len() {
             let fix = &fixes[k];
             match fix.spot() {

@@ -14,17 +14,23 @@
 //! - `vehicles`: vehicles as small numbers, and the cell that each is in now
 //! - `visits`: distinct vehicles
 //! - `speeds`: percentiles of speed
+//! - `over`: sums of minutes that are over, as bytes
+//! - `varint`: whole numbers as bytes
 //! - `live`: the live windows, ready for a tick
+//! - `recount`: any other stretch of time
 //! - `minute`: whole clock minutes for history
 //! - `saved`: the store as bytes, and back
 
 mod live;
 mod minute;
+mod over;
+mod recount;
 mod saved;
 mod series;
 mod speeds;
 mod sums;
 mod touched;
+mod varint;
 mod vehicles;
 mod visits;
 
@@ -35,18 +41,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roads::SegmentIndex;
-use rustc_hash::FxHashSet;
 
 use crate::cell::{Change, Contribution, PANE_MS};
 use crate::metric::window::{Span, Window, minute_start};
-use live::{Delayed, Live};
+use live::Live;
 pub use minute::MinuteRow;
+use over::Over;
 pub use saved::SavedError;
 use series::Series;
 pub use speeds::Percentiles;
-use sums::{PAGE, Sum, Sums};
+use sums::{Sum, Sums};
 use vehicles::{Open, Vehicles};
-use visits::{Kept, PANE_ZERO, Visit, Visits, minute_of};
+use visits::{Kept, PANE_ZERO, Visits, minute_of};
 
 /// A minute is over for the running windows so long after its end, milliseconds; what comes later is added to it one by
 /// one.
@@ -61,7 +67,7 @@ pub struct PaneStore {
     /// Panes of 10 s.
     panes: Series,
     /// Minutes that are over, by the number of their first pane; their panes are gone where they are folded.
-    minutes: BTreeMap<i32, Sums>,
+    minutes: BTreeMap<i32, Over>,
     /// Minutes before this pane are in `minutes`.
     over_before: i32,
     vehicles: Vehicles,
@@ -117,16 +123,17 @@ impl PaneStore {
         Self { live: Some(Live::new(free_mps.into())), ..Self::default() }
     }
 
-    /// Adds a contribution; `false` when its pane is already forgotten, or over 170 years from 1970.
+    /// Adds a contribution; `false` when its pane is already forgotten, or over 170 years from 1970, and when it is too
+    /// large for a [`Change`].
     #[must_use]
     pub fn add(&mut self, c: &Contribution) -> bool {
-        self.apply(&[Change::Add(*c)]) == 0
+        Change::add(c).is_some_and(|change| self.apply(&[change]) == 0)
     }
 
     /// Takes a contribution back that was added before; `false` when its pane is already forgotten.
     #[must_use]
     pub fn take_back(&mut self, c: &Contribution) -> bool {
-        self.apply(&[Change::TakeBack(*c)]) == 0
+        Change::take_back(c).is_some_and(|change| self.apply(&[change]) == 0)
     }
 
     /// Adds and takes back many, and gives how many of them belong to panes that are forgotten: the same as one by one, but
@@ -140,29 +147,21 @@ impl PaneStore {
 
     /// Whether all of these belong to minutes that still fill.
     fn is_recent(&self, changes: &[Change]) -> bool {
-        let first_ms = i64::from(self.over_before.max(self.kept.first).max(self.kept.folded_before)) * PANE_MS;
-        let recent = first_ms.max(0)..i64::from(PANE_ZERO) * PANE_MS;
-        changes.iter().all(|change| recent.contains(&change.signed().0.pane_ms))
+        let first = self.over_before.max(self.kept.first).max(self.kept.folded_before).max(-PANE_ZERO);
+        changes.iter().all(|change| (first..PANE_ZERO).contains(&change.pane))
     }
 
     fn apply_recent(&mut self, changes: &[Change]) -> u64 {
-        for (c, one) in changes.iter().map(Change::signed) {
-            // Unsigned, since that divides faster; none is before 1970 here.
-            let pane = (c.pane_ms as u64 / PANE_MS as u64) as i32;
-            match Open::of(c, pane, one) {
-                Some(part) => {
-                    if let Some(left) = self.vehicles.add(c.vehicle, part) {
-                        self.visits.enter(left);
-                    }
-                }
-                None => self.change(c, pane, one),
+        for change in changes {
+            if let Some(left) = self.vehicles.add(change) {
+                self.visits.enter(left);
             }
         }
         if self.visits.is_full() {
             self.hand_out();
         }
         if let Some(live) = &mut self.live {
-            changes.iter().map(Change::signed).for_each(|(c, one)| live.speeds.change(c, one));
+            changes.iter().for_each(|change| live.speeds.change(change));
             live.is_settled = false;
         }
         0
@@ -170,17 +169,15 @@ impl PaneStore {
 
     fn apply_any(&mut self, changes: &[Change]) -> u64 {
         let mut refused = 0;
-        for (c, one) in changes.iter().map(Change::signed) {
-            let pane = i32::try_from(c.pane_ms.div_euclid(PANE_MS)).ok();
-            let Some(pane) =
-                pane.filter(|p| (-PANE_ZERO..PANE_ZERO).contains(p)).and_then(|pane| self.kept.place(pane))
-            else {
+        for change in changes {
+            let known = Some(change.pane).filter(|pane| (-PANE_ZERO..PANE_ZERO).contains(pane));
+            let Some(pane) = known.and_then(|pane| self.kept.place(pane)) else {
                 refused += 1;
                 continue;
             };
-            self.change(c, pane, one);
+            self.change(change, pane);
             if let Some(live) = &mut self.live {
-                live.speeds.change(c, one);
+                live.speeds.change(change);
                 live.is_settled = false;
             }
         }
@@ -191,25 +188,18 @@ impl PaneStore {
     }
 
     /// One change of a pane that is kept, put where it belongs at once.
-    fn change(&mut self, c: &Contribution, pane: i32, one: i32) {
-        let sum = if one > 0 { Sum::of(c) } else { Sum::of(c).negated() };
-        self.visits.enter(Open {
-            number: self.vehicles.number(c.vehicle),
-            segment: c.segment.0,
-            pane,
-            contributions: one as i16,
-            ..vehicles::NOTHING
-        });
-        let segment = c.segment.at();
+    fn change(&mut self, change: &Change, pane: i32) {
+        let open = Open { number: self.vehicles.number(change.vehicle), pane, ..Open::of(change) };
+        let (segment, sum) = (change.segment.at(), open.sum());
+        self.visits.enter(open.without_sums());
         if pane >= self.kept.folded_before {
             self.panes.at(pane).add(segment, sum);
         }
         if pane < self.over_before {
             let minute = self.minutes.entry(minute_of(pane)).or_default();
-            let before = minute.get(segment);
-            minute.add(segment, sum);
+            let (before, after) = minute.add(segment, sum);
             if let Some(live) = &mut self.live {
-                live.correct(minute_of(pane), segment, before, minute.get(segment));
+                live.correct(minute_of(pane), segment, before, after);
             }
         } else if let Some(live) = &mut self.live {
             live.filling(minute_of(pane)).add(segment, sum);
@@ -311,12 +301,14 @@ impl PaneStore {
 
     /// All cells that are kept, sorted by segment, then pane: the order of every file that we write.
     pub fn sorted_rows(&self) -> Vec<CellRow> {
-        let folded = self.minutes.range(..self.kept.folded_before).map(|m| (*m.0, m.1));
+        let mut rows: Vec<CellRow> = Vec::new();
+        for (minute, sums) in self.minutes.range(..self.kept.folded_before) {
+            sums.each(|segment, sum| rows.push(row(segment, *minute, sum, 0)));
+        }
         let held = self.held();
         let panes =
             self.panes.range(self.kept.folded_before..i32::MAX).chain(held.iter().map(|(pane, sums)| (*pane, sums)));
-        let mut rows: Vec<CellRow> = Vec::new();
-        for (pane, sums) in folded.chain(panes) {
+        for (pane, sums) in panes {
             rows.extend(sums.iter().map(|(segment, sum)| row(segment, pane, sum, 0)));
         }
         self.visits.each(self.vehicles.open(), self.kept, |segment, visits| {
@@ -356,13 +348,7 @@ impl PaneStore {
         if let Some((live, window)) = self.live_window(start, end).filter(|l| *l.0.free_mps == *free_mps) {
             return Arc::clone(live.totals(window));
         }
-        let folded = self.minutes.range(start..self.kept.folded_before.min(end).max(start)).map(|m| vec![m.1]);
-        let mut minutes: Vec<Vec<&Sums>> = folded.collect();
-        let held = self.held();
-        minutes.extend(by_minute(&self.panes, &held, start.max(self.kept.folded_before), end));
-        let mut totals = add_up(&minutes, free_mps);
-        self.count_vehicles(start, end, &mut totals);
-        Arc::new(totals)
+        Arc::new(self.recount(start, end, free_mps))
     }
 
     /// The 15th, 50th and 85th percentile of speed on a segment in a live window, m/s, by metres driven; `None`
@@ -390,44 +376,14 @@ impl PaneStore {
         if let Some(live) = &mut self.live {
             self.minutes.extend(live.end_before(limit));
         } else {
+            let mut minutes: BTreeMap<i32, Sums> = BTreeMap::new();
             for (pane, sums) in self.panes.range(self.over_before..limit) {
-                let minute = self.minutes.entry(minute_of(pane)).or_default();
+                let minute = minutes.entry(minute_of(pane)).or_default();
                 sums.iter().for_each(|(segment, sum)| minute.add(segment, sum));
             }
+            self.minutes.extend(minutes.into_iter().map(|(minute, sums)| (minute, Over::of(&sums))));
         }
         self.over_before = limit;
-    }
-
-    /// What vehicles still hold of the cells that they are in, and what waits, by pane.
-    fn held(&self) -> BTreeMap<i32, Sums> {
-        let mut held: BTreeMap<i32, Sums> = BTreeMap::new();
-        let waiting = self.visits.arrived().iter().copied().filter(|open| open.pane >= self.over_before);
-        for open in waiting.chain(self.vehicles.open()) {
-            held.entry(open.pane).or_default().add(open.segment as usize, open.sum());
-        }
-        held
-    }
-
-    fn count_vehicles(&self, start: i32, end: i32, totals: &mut Totals) {
-        totals.vehicles.resize(totals.segment.len(), 0);
-        let (mut everywhere, mut row) = (FxHashSet::default(), 0);
-        self.visits.each(self.vehicles.open(), self.kept, |segment, visits| {
-            let inside = |visit: &&Visit| (start..end).contains(&visit.pane());
-            let (mut count, mut last) = (0, None);
-            for vehicle in visits.iter().filter(inside).map(|visit| visit.vehicle()) {
-                if last.replace(vehicle) != Some(vehicle) {
-                    everywhere.insert(vehicle);
-                    count += 1;
-                }
-            }
-            while totals.segment.get(row).is_some_and(|&s| (s as usize) < segment) {
-                row += 1;
-            }
-            if totals.segment.get(row).is_some_and(|&s| s as usize == segment) {
-                totals.vehicles[row] = count;
-            }
-        });
-        totals.vehicles_everywhere = everywhere.len() as u64;
     }
 
     /// The pane, or the minute where it is folded.
@@ -444,47 +400,5 @@ fn row(segment: usize, pane: i32, sum: Sum, vehicles: usize) -> CellRow {
         time_ms: sum.time_ms,
         events: sum.events,
         vehicles,
-    }
-}
-
-/// The panes of a stretch by clock minute, oldest first.
-fn by_minute<'s>(panes: &'s Series, held: &'s BTreeMap<i32, Sums>, start: i32, end: i32) -> Vec<Vec<&'s Sums>> {
-    let mut minutes: BTreeMap<i32, Vec<&Sums>> = BTreeMap::new();
-    let held = held.range(start..end.max(start)).map(|(pane, sums)| (*pane, sums));
-    for (pane, sums) in panes.range(start..end).chain(held) {
-        minutes.entry(minute_of(pane)).or_default().push(sums);
-    }
-    minutes.into_values().collect()
-}
-
-/// Adds minutes up, each given as its parts: time and distance as they are, delay clipped per minute.
-fn add_up(minutes: &[Vec<&Sums>], free_mps: &[f64]) -> Totals {
-    let pages = minutes.iter().flatten().map(|sums| sums.pages()).max().unwrap_or(0).min(free_mps.len().div_ceil(PAGE));
-    let mut totals = Totals::default();
-    for page in 0..pages {
-        let mut whole = [Delayed::default(); PAGE];
-        for parts in minutes {
-            add_minute(parts, page, free_mps, &mut whole);
-        }
-        for (i, of) in whole.iter().enumerate().filter(|(_, of)| of.sum.time_ms > 0) {
-            totals.push_sums((page * PAGE + i) as u32, of);
-        }
-    }
-    totals
-}
-
-/// Adds one page of one clock minute, given as the parts of it that count: sums as they are, delay clipped.
-fn add_minute(parts: &[&Sums], page: usize, free_mps: &[f64], into: &mut [Delayed]) {
-    let mut minute = [Sum::default(); PAGE];
-    let mut is_driven = false;
-    for part in parts {
-        is_driven |= part.add_page(page, &mut minute);
-    }
-    if !is_driven {
-        return;
-    }
-    let free_mps = free_mps.iter().skip(page * PAGE);
-    for ((into, sum), &free_mps) in into.iter_mut().zip(minute).zip(free_mps) {
-        into.merge(Delayed { sum, delay_ns: sum.delay_ns(free_mps) });
     }
 }

@@ -14,7 +14,7 @@ use std::hash::Hasher;
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{Contribution, PANE_MS};
+use crate::cell::{Change, PANE_MS};
 
 /// How long a final pane can still be corrected, milliseconds.
 pub const CORRECTABLE_MS: i64 = 15 * 60_000;
@@ -42,12 +42,13 @@ pub struct Revisions {
 
 impl Revisions {
     /// Takes notice of a contribution that was added, or taken back, while everything before `watermark_ms` was final.
-    pub fn note(&mut self, c: &Contribution, is_added: bool, watermark_ms: i64) {
-        if c.pane_ms + PANE_MS > watermark_ms {
+    pub fn note(&mut self, change: &Change, watermark_ms: i64) {
+        if change.pane_ms() + PANE_MS > watermark_ms {
             return;
         }
-        let change = self.touched.entry(c.pane_ms).or_default();
-        *change = if is_added { change.wrapping_add(hash(c)) } else { change.wrapping_sub(hash(c)) };
+        let sum = self.touched.entry(change.pane_ms()).or_default();
+        let hash = hash(&change.contribution());
+        *sum = if change.is_added() { sum.wrapping_add(hash) } else { sum.wrapping_sub(hash) };
     }
 
     /// Ends a block: every final pane that it changed has one more revision.
@@ -84,7 +85,7 @@ impl Revisions {
     }
 }
 
-fn hash(c: &Contribution) -> u64 {
+fn hash(c: &crate::cell::Contribution) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write_u32(c.segment.0);
     hasher.write_u64(c.vehicle);
@@ -100,9 +101,11 @@ mod tests {
     use roads::SegmentIndex;
 
     use super::*;
+    use crate::cell::Contribution;
 
-    fn of_pane(pane_ms: i64, distance_mm: i64) -> Contribution {
-        Contribution { segment: SegmentIndex(1), pane_ms, vehicle: 7, distance_mm, time_ms: 1_000, events: 1 }
+    fn change(is_added: bool, pane_ms: i64, distance_mm: i64) -> Change {
+        let c = Contribution { segment: SegmentIndex(1), pane_ms, vehicle: 7, distance_mm, time_ms: 1_000, events: 1 };
+        if is_added { Change::add(&c).unwrap() } else { Change::take_back(&c).unwrap() }
     }
 
     #[test]
@@ -112,11 +115,11 @@ mod tests {
         assert_eq!(state(&revisions, 9_999), PaneState::Provisional);
         assert_eq!(revisions.state(0, None, None), PaneState::Provisional);
         assert_eq!(state(&revisions, 10_000), PaneState::Final { revision: 0 });
-        revisions.note(&of_pane(0, 5), true, 9_999);
+        revisions.note(&change(true, 0, 5), 9_999);
         revisions.end_block();
         assert_eq!(revisions.corrections(), 0, "a provisional pane may change");
-        revisions.note(&of_pane(0, 5), false, 10_000);
-        revisions.note(&of_pane(0, 6), true, 10_000);
+        revisions.note(&change(false, 0, 5), 10_000);
+        revisions.note(&change(true, 0, 6), 10_000);
         revisions.end_block();
         revisions.end_block();
         assert_eq!(state(&revisions, 20_000), PaneState::Final { revision: 1 });
@@ -129,13 +132,13 @@ mod tests {
     fn what_cancels_out_within_a_block_is_no_correction() {
         let mut revisions = Revisions::default();
         for (mm, is_added) in [(5, true), (7, true), (5, false), (7, false)] {
-            revisions.note(&of_pane(0, mm), is_added, 50_000);
+            revisions.note(&change(is_added, 0, mm), 50_000);
         }
         revisions.end_block();
         assert_eq!(revisions.corrections(), 0);
-        revisions.note(&of_pane(0, 5), true, 50_000);
+        revisions.note(&change(true, 0, 5), 50_000);
         revisions.end_block();
-        revisions.note(&of_pane(0, 5), false, 50_000);
+        revisions.note(&change(false, 0, 5), 50_000);
         revisions.end_block();
         assert_eq!(revisions.corrections(), 2, "somebody may have read it in between");
     }

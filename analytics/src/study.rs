@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::area::Areas;
 use crate::bottleneck::Bottlenecks;
-use crate::cell::PANE_MS;
+use crate::cell::{PANE_MS, pane_start};
 use crate::free_flow::FreeFlow;
 use crate::incident::Alarms;
 use crate::incident::california::California;
@@ -166,26 +166,41 @@ impl Study {
 
     /// Looks at every pane that has ended by now, each part with its own lag behind the newest event.
     pub fn advance(&mut self, store: &PaneStore, newest_ms: i64) {
-        for end_ms in ends(&mut self.learnt.watched_ms, newest_ms - ALARM_LAG_MS) {
-            let span = Span { start_ms: end_ms - PANE_MS, end_ms: end_ms - 1 };
-            let pane = store.totals(span, self.learnt.free_flow.mps());
-            let Learnt { probes, heads, alarms, california, .. } = &mut self.learnt;
-            let known_ms = end_ms + ALARM_LAG_MS;
-            probes.pane(&self.network, end_ms, known_ms, &pane, alarms);
-            heads.pane(&self.network, end_ms, known_ms, alarms);
-            alarms.fuse(known_ms);
-            california.judge(&self.network, known_ms, alarms);
+        let watched = ends(&mut self.learnt.watched_ms, store, newest_ms, ALARM_LAG_MS);
+        let mut done = ends(&mut self.learnt.done_ms, store, newest_ms, WATERMARK_LAG_MS).into_iter().peekable();
+        // In the order in which the newest event reaches them.
+        for end_ms in watched {
+            let reached_ms = end_ms + ALARM_LAG_MS;
+            while let Some(end_ms) = done.next_if(|end_ms| end_ms + WATERMARK_LAG_MS < reached_ms) {
+                self.learn(store, end_ms);
+            }
+            self.watch(store, end_ms);
         }
-        for end_ms in ends(&mut self.learnt.done_ms, newest_ms - WATERMARK_LAG_MS) {
-            if end_ms.rem_euclid(MINUTE_MS) == 0 {
-                let span = Span { start_ms: end_ms - MINUTE_MS, end_ms: end_ms - 1 };
-                let minute = store.totals(span, self.learnt.free_flow.mps());
-                self.count_loops(&minute);
-                self.learnt.free_flow.minute(&self.network, span.start_ms, &minute);
-            }
-            if end_ms.rem_euclid(INTERVAL_MS) == 0 {
-                self.interval(store, Span { start_ms: end_ms - INTERVAL_MS, end_ms: end_ms - 1 });
-            }
+        done.for_each(|end_ms| self.learn(store, end_ms));
+    }
+
+    /// Alarms: the pane that ended then.
+    fn watch(&mut self, store: &PaneStore, end_ms: i64) {
+        let span = Span { start_ms: end_ms - PANE_MS, end_ms: end_ms - 1 };
+        let pane = store.totals(span, self.learnt.free_flow.mps());
+        let Learnt { probes, heads, alarms, california, .. } = &mut self.learnt;
+        let known_ms = end_ms + ALARM_LAG_MS;
+        probes.pane(&self.network, end_ms, known_ms, &pane, alarms);
+        heads.pane(&self.network, end_ms, known_ms, alarms);
+        alarms.fuse(known_ms);
+        california.judge(&self.network, known_ms, alarms);
+    }
+
+    /// What is learnt when a minute, or five, end with the pane that ended then.
+    fn learn(&mut self, store: &PaneStore, end_ms: i64) {
+        if end_ms.rem_euclid(MINUTE_MS) == 0 {
+            let span = Span { start_ms: end_ms - MINUTE_MS, end_ms: end_ms - 1 };
+            let minute = store.totals(span, self.learnt.free_flow.mps());
+            self.count_loops(&minute);
+            self.learnt.free_flow.minute(&self.network, span.start_ms, &minute);
+        }
+        if end_ms.rem_euclid(INTERVAL_MS) == 0 {
+            self.interval(store, Span { start_ms: end_ms - INTERVAL_MS, end_ms: end_ms - 1 });
         }
     }
 
@@ -224,14 +239,73 @@ impl Study {
     }
 }
 
-/// Ends of the panes after the last one that was done, up to a moment; then all of them are done.
-fn ends(done: &mut Option<i64>, until_ms: i64) -> impl Iterator<Item = i64> + use<> {
-    let last_ms = until_ms.div_euclid(PANE_MS) * PANE_MS;
-    let first_ms = match *done {
-        Some(before) if last_ms - before <= GAP_MS => before + PANE_MS,
-        // At the begin, and after a gap, only the pane that has just ended.
-        Some(_) | None => last_ms,
-    };
+/// Ends of the panes after the last one that was done, up to so long behind the newest event; then all of them are done.
+///
+/// A block may hold hours: they are looked at as if every pane with data had come by itself, so that only a gap in the data
+/// is left out, and what is learnt does not depend on how events are cut into blocks.
+fn ends(done: &mut Option<i64>, store: &PaneStore, newest_ms: i64, lag_ms: i64) -> Vec<i64> {
+    let (last_ms, mut ends) = (pane_start(newest_ms - lag_ms), Vec::new());
+    if done.is_none_or(|before| last_ms - before > GAP_MS) {
+        let from_ms = done.map_or(i64::MIN, |before| before + lag_ms + PANE_MS);
+        let reached = store.panes_from(from_ms).into_iter().map(|pane_ms| pane_ms - lag_ms);
+        reached.take_while(|reached_ms| *reached_ms < last_ms).for_each(|ms| go_on(done, ms, &mut ends));
+    }
+    go_on(done, last_ms, &mut ends);
+    ends
+}
+
+/// Goes on to a pane that ends at `last_ms`: at the begin, and after a gap, only that one is looked at.
+fn go_on(done: &mut Option<i64>, last_ms: i64, ends: &mut Vec<i64>) {
+    let first_ms = done.filter(|before| last_ms - before <= GAP_MS).map_or(last_ms, |before| before + PANE_MS);
+    ends.extend((first_ms..=last_ms).step_by(PANE_MS as usize));
     *done = Some(done.map_or(last_ms, |before| before.max(last_ms)));
-    (0..).map(move |i| first_ms + i * PANE_MS).take_while(move |end_ms| *end_ms <= last_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use roads::generate::{CityPlan, city};
+
+    use super::*;
+    use crate::cell::Contribution;
+
+    const VEHICLES: u64 = 40;
+
+    /// Twenty minutes of drives, as long a gap, and half an hour more.
+    fn drives(network: &Network) -> Vec<Contribution> {
+        let segments = network.segments().len() as u64;
+        let drive = |pane: i64, vehicle: u64| {
+            let dice = (pane as u64 * VEHICLES + vehicle).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+            let segment = SegmentIndex((dice % segments.min(50)) as u32);
+            let (pane_ms, distance_mm) = (1_764_000_000_000 + pane * PANE_MS, 20_000 + (dice >> 8) as i64 % 100_000);
+            Contribution { segment, pane_ms, vehicle, distance_mm, time_ms: 10_000, events: 1 }
+        };
+        (0..120).chain(240..420).flat_map(|pane| (0..VEHICLES).map(move |vehicle| drive(pane, vehicle))).collect()
+    }
+
+    /// What is learnt of blocks of so many contributions, as bytes.
+    fn learnt(network: &Arc<Network>, all: &[Contribution], block: usize) -> Vec<u8> {
+        let areas = Arc::new(Areas::new(network, None, None));
+        let mut study = Study::new(Arc::clone(network), StudyConfig { areas, probe_share: None, utc_offset_s: 0 });
+        let mut store = PaneStore::default();
+        for block in all.chunks(block) {
+            assert!(block.iter().all(|c| store.add(c)));
+            let newest_ms = block[block.len() - 1].pane_ms;
+            if study.is_due(newest_ms) {
+                study.advance(&store, newest_ms);
+            }
+        }
+        postcard::to_allocvec(study.learnt()).unwrap()
+    }
+
+    /// A block may hold more event time than what would be a gap.
+    #[test]
+    fn blocks_of_an_hour_teach_what_blocks_of_a_pane_do() {
+        let network = Arc::new(city(&CityPlan { blocks_x: 4, blocks_y: 4, ..CityPlan::default() }));
+        let all = drives(&network);
+        let by_pane = learnt(&network, &all, VEHICLES as usize);
+        for panes in [7, 90, 300] {
+            assert!(learnt(&network, &all, panes * VEHICLES as usize) == by_pane, "blocks of {panes} panes");
+        }
+        assert!(learnt(&network, &all[..all.len() - VEHICLES as usize * 60], VEHICLES as usize) != by_pane);
+    }
 }

@@ -51,7 +51,7 @@ impl Panes<'_> {
     }
 
     pub(super) fn change(&mut self, changes: &[Change], moment: &Moment) {
-        let is_open = |change: &Change| change.signed().0.pane_ms + PANE_MS > moment.closed_ms;
+        let is_open = |change: &Change| change.pane_ms() + PANE_MS > moment.closed_ms;
         let open = if changes.iter().all(is_open) {
             changes
         } else {
@@ -61,8 +61,7 @@ impl Panes<'_> {
             &self.open[..]
         };
         for change in open {
-            let (c, sign) = change.signed();
-            self.revisions.note(c, sign > 0, moment.final_ms);
+            self.revisions.note(change, moment.final_ms);
         }
         // Nothing open is forgotten: panes are kept for longer than they can be corrected.
         self.counts.beyond_correction += self.store.apply(open);

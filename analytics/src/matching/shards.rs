@@ -18,7 +18,7 @@ use crate::incident::head::Seen;
 
 use super::{Change, MatchConfig, MatchCounts, Matcher, Observed};
 
-/// Changes handed over in one piece, 112 KB.
+/// Changes handed over in one piece, 64 KB.
 const PIECE: usize = 2_048;
 
 /// Pieces that a matcher may be ahead of the adding.

@@ -47,10 +47,7 @@ fn cells(fixes: &[Observed]) -> (Vec<CellRow>, MatchCounts) {
     let mut store = PaneStore::default();
     for fix in fixes {
         matcher.observe(fix, |change| {
-            assert!(match change {
-                Change::Add(c) => store.add(&c),
-                Change::TakeBack(c) => store.take_back(&c),
-            });
+            assert_eq!(store.apply(&[change]), 0);
         });
     }
     (store.sorted_rows(), matcher.counts())

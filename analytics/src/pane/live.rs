@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Totals;
+use super::over::Over;
 use super::series::Series;
 use super::speeds::Speeds;
 use super::sums::{Sum, Sums};
@@ -22,6 +23,9 @@ use super::visits::{Kept, PANES_A_MINUTE, Visits, WINDOWS, minute_of};
 use crate::cell::PANE_MS;
 use crate::metric::window::Window;
 use rows::{Row, Rows};
+
+/// Segments whose visits are asked for together.
+const AHEAD: usize = 8;
 
 /// The sums of one segment with what its minutes lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub(super) struct Live {
 }
 
 impl Delayed {
-    fn of(sum: Sum, free_mps: f64) -> Self {
+    pub(super) fn of(sum: Sum, free_mps: f64) -> Self {
         Self { sum, delay_ns: sum.delay_ns(free_mps) }
     }
 
@@ -101,17 +105,23 @@ impl Live {
     }
 
     /// Takes the minutes before `limit`, which are over, into the windows, and gives them.
-    pub(super) fn end_before(&mut self, limit: i32) -> impl Iterator<Item = (i32, Sums)> + use<> {
+    pub(super) fn end_before(&mut self, limit: i32) -> Vec<(i32, Over)> {
         let Self { filling, windows, free_mps, .. } = self;
-        let over: Vec<_> = filling.extract_if(.., |f| f.0 < limit).collect();
+        let over = filling.extract_if(.., |f| f.0 < limit).map(|(minute, sums)| (minute, Over::of(&sums)));
+        let over: Vec<_> = over.collect();
         for (minute, sums) in &over {
-            windows.iter_mut().filter(|w| w.holds(*minute)).for_each(|w| w.add(sums, free_mps, false));
+            let mut windows: Vec<&mut Running> = windows.iter_mut().filter(|w| w.holds(*minute)).collect();
+            sums.each(|segment, sum| {
+                let Some(&free_here) = free_mps.get(segment) else { return };
+                let of = Delayed::of(sum, free_here);
+                windows.iter_mut().for_each(|w| w.at(segment, free_mps.len()).merge(of));
+            });
         }
-        over.into_iter()
+        over
     }
 
     /// Moves all windows on to `newest_ms`; they never go back. `minutes` are those that are over.
-    pub(super) fn slide_to(&mut self, newest_ms: i64, panes: &Series, minutes: &BTreeMap<i32, Sums>) {
+    pub(super) fn slide_to(&mut self, newest_ms: i64, panes: &Series, minutes: &BTreeMap<i32, Over>) {
         self.speeds.slide_to(newest_ms);
         if self.newest_ms.is_some_and(|before| before >= newest_ms) {
             return;
@@ -139,7 +149,7 @@ impl Live {
     }
 
     /// Holds all windows against another free flow, segment by segment m/s.
-    pub(super) fn hold_against(&mut self, free_mps: &[f64], minutes: &BTreeMap<i32, Sums>) {
+    pub(super) fn hold_against(&mut self, free_mps: &[f64], minutes: &BTreeMap<i32, Over>) {
         if free_mps.len() != self.free_mps.len() || *free_mps == *self.free_mps {
             return;
         }
@@ -175,8 +185,13 @@ impl Live {
         let begun = starts.map(|start| panes.range(start..first_whole(start)).map(|p| p.1).collect::<Vec<_>>());
         let minutes =
             starts.map(|start| filling.iter().filter(|f| f.0 >= first_whole(start)).map(|f| &f.1).collect::<Vec<_>>());
-        for segment in changed.iter() {
-            let Some(&free_mps) = free_mps.get(segment) else { break };
+        let changed: Vec<usize> = changed.iter().take_while(|&segment| segment < free_mps.len()).collect();
+        for (at, &segment) in changed.iter().enumerate() {
+            if at % AHEAD == 0 {
+                // Waiting for what several segments need overlaps.
+                visits.ask_for(&changed[at..changed.len().min(at + AHEAD)]);
+            }
+            let free_mps = free_mps[segment];
             let vehicles = visits.distinct(segment, starts, kept);
             let is_touched = touched.has(segment);
             for (at, running) in windows.iter_mut().enumerate() {
@@ -221,12 +236,12 @@ impl Running {
         &mut self.over[segment]
     }
 
-    fn add(&mut self, minute: &Sums, free_mps: &[f64], is_passed: bool) {
-        for (segment, sum) in minute.iter() {
+    fn add(&mut self, minute: &Over, free_mps: &[f64], is_passed: bool) {
+        minute.each(|segment, sum| {
             let Some(&free_mps_here) = free_mps.get(segment) else { return };
             let of = Delayed::of(sum, free_mps_here);
             self.at(segment, free_mps.len()).merge(if is_passed { of.negated() } else { of });
-        }
+        });
     }
 }
 

@@ -3,9 +3,10 @@
 //! Upstream: [`super::PaneStore`]. Downstream: [`crate::archive::collect`]. One pass over the visits however many
 //! minutes are asked for.
 
+use std::collections::BTreeSet;
+
 use roads::SegmentIndex;
 
-use super::sums::Sums;
 use super::visits::{PANES_A_MINUTE, Visit, minute_of};
 use super::{PANE_MS, PaneStore};
 
@@ -30,6 +31,16 @@ impl PaneStore {
         Some((i64::from(first) * PANE_MS, i64::from(end) * PANE_MS))
     }
 
+    /// Begins of the panes of 10 s at or after a moment about which anything was said, oldest first, milliseconds. Of minutes
+    /// that are folded nothing is told.
+    pub fn panes_from(&self, from_ms: i64) -> Vec<i64> {
+        let from = i32::try_from(from_ms.div_euclid(PANE_MS)).unwrap_or(if from_ms < 0 { i32::MIN } else { i32::MAX });
+        let waiting = self.visits.arrived().iter().copied().chain(self.vehicles.open()).map(|open| open.pane);
+        let mut panes: BTreeSet<i32> = waiting.filter(|pane| *pane >= from).collect();
+        panes.extend(self.panes.range(from..i32::MAX).map(|pane| pane.0));
+        panes.into_iter().map(|pane| i64::from(pane) * PANE_MS).collect()
+    }
+
     /// The rows of the clock minutes that begin between two moments, by minute and segment.
     pub fn minutes(&mut self, from_ms: i64, to_ms: i64) -> Vec<MinuteRow> {
         self.bring_in();
@@ -38,11 +49,14 @@ impl PaneStore {
         let (from, to) = (pane(from_ms.max(oldest_ms - 60_000)), pane(to_ms));
         let mut rows = Vec::new();
         for minute in (from..to).step_by(PANES_A_MINUTE as usize) {
-            let mut add = |sums: &Sums| rows.extend(sums.iter().map(|(segment, sum)| row(minute, segment, sum)));
             // The minutes that are over hold what came later too.
             match self.minutes.get(&minute).filter(|_| minute < self.over_before) {
-                Some(sums) => add(sums),
-                None => self.panes.range(minute..minute + PANES_A_MINUTE).for_each(|(_, sums)| add(sums)),
+                Some(sums) => sums.each(|segment, sum| rows.push(row(minute, segment, sum))),
+                None => {
+                    for (_, sums) in self.panes.range(minute..minute + PANES_A_MINUTE) {
+                        rows.extend(sums.iter().map(|(segment, sum)| row(minute, segment, sum)));
+                    }
+                }
             }
         }
         self.visits.each(std::iter::empty(), self.kept, |segment, visits| {

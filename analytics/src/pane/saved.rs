@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::live::Live;
+use super::over::Over;
 use super::speeds::Speeds;
 use super::sums::{Sum, Sums};
 use super::vehicles::{NOTHING, Open};
@@ -68,7 +69,11 @@ impl PaneStore {
         }
         let panes = panes.iter().map(|(pane, sums)| (pane, rows(sums)));
         put_all(out, panes.filter(|p| !p.1.is_empty()));
-        let minutes = self.minutes.iter().map(|(minute, sums)| (*minute, rows(sums)));
+        let minutes = self.minutes.iter().map(|(minute, sums)| {
+            let mut rows: Rows = Vec::new();
+            sums.each(|segment, sum| rows.push((segment as u32, sum)));
+            (*minute, rows)
+        });
         put_all(out, minutes.filter(|m| !m.1.is_empty()));
         self.save_visits(out);
         let speeds = self.live.as_ref().map(|live| live.speeds.minutes()).unwrap_or_default();
@@ -101,11 +106,12 @@ impl PaneStore {
         })?;
         store.panes = panes;
         take_all(from, |(minute, rows): (i32, Rows)| {
-            let sums = store.minutes.entry(minute).or_default();
-            rows.into_iter().try_for_each(|(segment, sum)| {
+            let mut sums = Sums::default();
+            for (segment, sum) in rows {
                 sums.add(check(segment as usize)?, sum);
-                Ok(())
-            })
+            }
+            store.minutes.insert(minute, Over::of(&sums));
+            Ok(())
         })?;
         store.load_visits(from, check)?;
         let mut speeds = BTreeMap::new();

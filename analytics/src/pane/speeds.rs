@@ -16,13 +16,19 @@ use std::collections::BTreeMap;
 use roads::SegmentIndex;
 
 use super::touched::Touched;
-use crate::cell::Contribution;
-use crate::metric::window::{Window, minute_start};
+use crate::cell::{Change, PANE_MS};
+use crate::metric::window::{MINUTE_MS, Window, minute_start};
 use minute::{Entry, Filling, Halves, Packed, Packer, Said};
 use spread::{BINS, Borders, Classes, NO_CLASS, Spread};
 
 /// Windows with percentiles: over a single minute there are too few vehicles.
 pub(super) const WINDOWS: [Window; 3] = [Window::FiveMinutes, Window::FifteenMinutes, Window::OneHour];
+
+/// Segments whose lines of memory are asked for together.
+const AHEAD: usize = 16;
+
+/// Panes of a clock minute.
+const MINUTE_PANES: i32 = (MINUTE_MS / PANE_MS) as i32;
 
 /// One window: a spread for each segment that was driven since the store was made.
 #[derive(Debug, Default)]
@@ -53,20 +59,23 @@ pub(super) struct Speeds {
 pub type Percentiles = [f64; 3];
 
 impl Speeds {
-    /// Adds a contribution, or takes it back when `one` is −1.
+    /// Adds a contribution, or takes it back.
     #[inline]
-    pub(super) fn change(&mut self, c: &Contribution, one: i32) {
-        if c.distance_mm <= 0 || c.time_ms <= 0 {
+    pub(super) fn change(&mut self, change: &Change) {
+        let (distance_mm, time_ms) = (change.distance_mm.unsigned_abs(), change.time_ms.unsigned_abs());
+        // Where the signs differ from that of the change, it was no drive.
+        let is_drive = i32::from(change.one) * change.distance_mm > 0 && i32::from(change.one) * change.time_ms > 0;
+        if !is_drive {
             return;
         }
-        let bin = self.borders.bin_of(c.distance_mm as f64 / c.time_ms as f64);
-        let (segment, cm) = (c.segment.at(), (((c.distance_mm + 5) / 10) as u32).wrapping_mul(one as u32));
-        let minute_ms = minute_start(c.pane_ms);
+        let bin = self.borders.bin_of(f64::from(distance_mm) / f64::from(time_ms));
+        let (segment, cm) = (change.segment.at(), ((distance_mm + 5) / 10).wrapping_mul(i32::from(change.one) as u32));
+        let minute_ms = i64::from(change.pane.div_euclid(MINUTE_PANES)) * MINUTE_MS;
         self.touched.set(segment);
         if self.over_before_ms.is_some_and(|over| minute_ms < over) {
-            self.over.entry(minute_ms).or_default().add((c.segment.0, bin as u8, cm));
+            self.over.entry(minute_ms).or_default().add((change.segment.0, bin as u8, cm));
             for window in self.windows.iter_mut().filter(|w| w.holds(minute_ms)) {
-                window.add((c.segment.0, bin as u8, cm));
+                window.add((change.segment.0, bin as u8, cm));
             }
             return;
         }
@@ -126,17 +135,28 @@ impl Speeds {
     /// Works the percentiles out for the segments about which something changed.
     pub(super) fn settle(&mut self) {
         self.filling.iter_mut().for_each(|f| f.1.settle(&mut self.sorted));
-        let touched = std::mem::take(&mut self.touched);
-        for segment in touched.iter() {
-            for at in 0..WINDOWS.len() {
-                let classes = self.classes(at, segment);
-                let known = &mut self.windows[at].classes;
-                if segment >= known.len() {
-                    known.resize(segment + 1, [NO_CLASS; 3]);
+        let touched: Vec<usize> = std::mem::take(&mut self.touched).iter().collect();
+        for some in touched.chunks(AHEAD) {
+            self.ask_for(some);
+            for &segment in some {
+                for at in 0..WINDOWS.len() {
+                    let classes = self.classes(at, segment);
+                    let known = &mut self.windows[at].classes;
+                    if segment >= known.len() {
+                        known.resize(segment + 1, [NO_CLASS; 3]);
+                    }
+                    known[segment] = classes;
                 }
-                known[segment] = classes;
             }
         }
+    }
+
+    /// Reads a little of all that is asked of these segments soon: a segment is ten lines of memory apart from each other,
+    /// and waiting for those of several overlaps.
+    fn ask_for(&self, segments: &[usize]) {
+        let spreads = self.windows.iter().map(|w| &w.over).chain(self.filling.iter().map(|f| f.1.said()));
+        let read = spreads.flat_map(|spread| segments.iter().map(|&segment| spread.peek(segment)));
+        std::hint::black_box(read.fold(0, |all, one| all ^ one));
     }
 
     /// Percentiles of one segment in a live window; `None` where nothing was driven, and for a window without them.
@@ -214,6 +234,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cell::Contribution;
+
+    fn added(c: &Contribution) -> Change {
+        Change::add(c).unwrap()
+    }
 
     fn drive(segment: u32, pane_ms: i64, speed_mps: f64) -> Contribution {
         let segment = SegmentIndex(segment);
@@ -227,7 +252,7 @@ mod tests {
         fn percentiles_are_near_the_exact_ones(speeds in prop::collection::vec(1.75_f64..35.0, 1..200)) {
             let mut all = Speeds::default();
             all.slide_to(0);
-            speeds.iter().for_each(|&speed| all.change(&drive(3, 0, speed), 1));
+            speeds.iter().for_each(|&speed| all.change(&added(&drive(3, 0, speed))));
             let ours = all.percentiles(Window::FiveMinutes, SegmentIndex(3)).unwrap();
             let mut sorted = speeds;
             sorted.sort_by(f64::total_cmp);
@@ -251,10 +276,11 @@ mod tests {
                 speeds.forget_before(first_ms);
                 kept.retain(|c| minute_start(c.pane_ms) >= first_ms);
                 let c = drive(segment, (newest_ms - late_minutes * 40_000).max(first_ms), speed);
-                speeds.change(&c, 1);
+                speeds.change(&added(&c));
                 kept.push(c);
                 if is_correction {
-                    speeds.change(&kept.swap_remove(segment as usize % kept.len()), -1);
+                    let taken = kept.swap_remove(segment as usize % kept.len());
+                    speeds.change(&Change::take_back(&taken).unwrap());
                 }
                 if settles {
                     speeds.settle();

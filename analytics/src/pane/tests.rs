@@ -228,11 +228,11 @@ fn a_hundred_thousand_ticks_leave_nothing_behind() {
             time_ms: 1 + (dice >> 11) as i64 % 2_000,
             events: 1,
         };
-        assert_eq!(store.apply(&[Change::Add(c)]), 0);
+        assert_eq!(store.apply(&[Change::add(&c).unwrap()]), 0);
         recent.push_back(c);
         if dice & 7 == 0 {
             let taken = recent.remove(recent.len() / 2).unwrap();
-            assert_eq!(store.apply(&[Change::TakeBack(taken)]), 0);
+            assert_eq!(store.apply(&[Change::take_back(&taken).unwrap()]), 0);
         }
         if recent.len() > 4_200 {
             recent.pop_front();

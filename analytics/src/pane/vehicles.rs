@@ -10,7 +10,7 @@
 //! and their numbers are given again.
 
 use super::sums::Sum;
-use crate::cell::Contribution;
+use crate::cell::Change;
 
 /// No number, no segment.
 const NONE: u32 = u32::MAX;
@@ -42,20 +42,23 @@ struct Slot {
 }
 
 impl Open {
-    /// One contribution, added (`one` is 1) or taken back (−1), of a vehicle that has no number yet; `None` when it is
-    /// too large to be packed.
+    /// One change of a vehicle that has no number yet.
     #[inline]
-    pub(super) fn of(c: &Contribution, pane: i32, one: i32) -> Option<Self> {
-        let signed = |value: i64| i32::try_from(value).ok().and_then(|value| value.checked_mul(one));
-        Some(Self {
+    pub(super) fn of(change: &Change) -> Self {
+        Self {
             number: NONE,
-            segment: c.segment.0,
-            pane,
-            contributions: one as i16,
-            events: i16::try_from(signed(c.events)?).ok()?,
-            distance_mm: signed(c.distance_mm)?,
-            time_ms: signed(c.time_ms)?,
-        })
+            segment: change.segment.0,
+            pane: change.pane,
+            contributions: change.one,
+            events: change.events,
+            distance_mm: change.distance_mm,
+            time_ms: change.time_ms,
+        }
+    }
+
+    /// The visit alone.
+    pub(super) fn without_sums(self) -> Self {
+        Self { events: 0, distance_mm: 0, time_ms: 0, ..self }
     }
 
     /// What it adds to its cell.
@@ -107,8 +110,8 @@ pub(super) struct Vehicles {
 impl Vehicles {
     /// Adds one contribution and gives what the vehicle leaves behind when it was in another cell before.
     #[inline]
-    pub(super) fn add(&mut self, vehicle: u64, part: Open) -> Option<Open> {
-        let number = self.find(vehicle);
+    pub(super) fn add(&mut self, change: &Change) -> Option<Open> {
+        let (number, part) = (self.find(change.vehicle), Open::of(change));
         let open = &mut self.slots[number as usize].open;
         if let Some(joined) = open.joined(&part) {
             *open = joined;

@@ -14,6 +14,9 @@
 mod list;
 mod seen;
 
+use std::ops::Range;
+
+use super::touched::Touched;
 use super::vehicles::Open;
 use list::List;
 pub(super) use list::{PANE_ZERO, VEHICLE_BITS, Visit};
@@ -24,6 +27,9 @@ pub(super) const PANES_A_MINUTE: i32 = 6;
 
 /// So many wait at most, and one more a vehicle: 3 MB.
 const ARRIVED_MAX: usize = 1 << 17;
+
+/// Vehicle, pane, contributions.
+type Said = (u32, i32, i32);
 
 /// Live windows.
 pub(super) const WINDOWS: usize = crate::metric::window::Window::ALL.len();
@@ -100,6 +106,13 @@ impl Visits {
         (self.arrived, self.sorted) = (arrived, sorted);
     }
 
+    /// Reads a little of each line of memory of the visits of these segments, which are asked for soon.
+    pub(super) fn ask_for(&self, segments: &[usize]) {
+        let lists = segments.iter().filter_map(|&segment| self.lists.get(segment));
+        let read = lists.flat_map(|list| list.visits().iter().step_by(8)).map(|visit| visit.vehicle());
+        std::hint::black_box(read.fold(0, |all, one| all ^ one));
+    }
+
     /// Distinct vehicles on one segment in the windows that begin with these panes. Everything is in the lists.
     pub(super) fn distinct(&mut self, segment: usize, from: [i32; WINDOWS], kept: Kept) -> [u32; WINDOWS] {
         let Some(list) = self.lists.get_mut(segment) else { return [0; WINDOWS] };
@@ -134,6 +147,46 @@ impl Visits {
             list.shrink();
         }
         self.fold(kept);
+    }
+
+    /// Shows, segment by segment, the vehicles that visited it in these panes, each once; `among` names the segments, all
+    /// without it. With those that are still open; nothing is changed.
+    pub(super) fn each_within(
+        &self,
+        among: Option<&Touched>,
+        open: impl Iterator<Item = Open>,
+        kept: Kept,
+        panes: Range<i32>,
+        mut show: impl FnMut(usize, &[u32]),
+    ) {
+        let inside = |pane: i32| kept.place(pane).filter(|pane| panes.contains(pane));
+        let open = open.chain(self.arrived.iter().copied());
+        let mut open: Vec<(u32, Said)> =
+            open.filter_map(|o| Some((o.segment, (o.number, inside(o.pane)?, o.contributions.into())))).collect();
+        open.sort_unstable_by_key(|o| o.0);
+        let segments = self.lists.len().max(open.last().map_or(0, |o| o.0 as usize + 1));
+        let mut open = open.into_iter().peekable();
+        let (mut there, mut vehicles) = (Vec::new(), Vec::new());
+        for segment in (0..segments).filter(|&segment| among.is_none_or(|among| among.has(segment))) {
+            there.clear();
+            let visits = self.lists.get(segment).map_or(&[][..], |list| list.visits());
+            there.extend(visits.iter().filter_map(|v| Some((v.vehicle(), inside(v.pane())?, v.contributions()))));
+            while let Some((at, said)) = open.next_if(|o| o.0 as usize <= segment) {
+                if at as usize == segment {
+                    there.push(said);
+                }
+            }
+            there.sort_unstable_by_key(|of: &Said| (of.0, of.1));
+            vehicles.clear();
+            // Of what was taken back nothing is left.
+            let is_left = |of: &[Said]| of.iter().map(|of| of.2).sum::<i32>() != 0;
+            let left = there.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|of| is_left(of));
+            vehicles.extend(left.map(|of| of[0].0));
+            vehicles.dedup();
+            if !vehicles.is_empty() {
+                show(segment, &vehicles);
+            }
+        }
     }
 
     /// Shows every segment's visits in order of vehicle and pane, with those that are still open; nothing is changed.

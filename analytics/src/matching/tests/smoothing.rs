@@ -64,10 +64,7 @@ fn a_queue_does_not_drive_however_much_its_positions_dance() {
     let mut matcher = Matcher::new(road(), told());
     let mut moved_mm = 0;
     for fix in &stands {
-        matcher.observe(fix, |change| match change {
-            Change::Add(c) => moved_mm += c.distance_mm,
-            Change::TakeBack(c) => moved_mm -= c.distance_mm,
-        });
+        matcher.observe(fix, |change| moved_mm += i64::from(change.distance_mm));
     }
     let counts = matcher.counts();
     println!("danced {danced_m:.0} m, counted {} m, {counts:?}", moved_mm / 1_000);

@@ -1,16 +1,19 @@
 //! The speeds of one clock minute: plain arrays while it fills, bytes when it is over.
 //!
 //! Upstream: [`super::Speeds`]. While a minute fills, a class has two bytes (655 m); what is above them is carried in a
-//! small map. An hour of 100,000 segments has some ten million classes with anything in them; as bytes each takes three or
-//! four. What arrives for a minute that is over is kept beside the bytes and packed with them when it becomes an eighth of
+//! small map. An hour of 100,000 segments has some ten million classes with anything in them; as bytes each takes two or
+//! three. What arrives for a minute that is over is kept beside the bytes and packed with them when it becomes an eighth of
 //! them.
 
 use rustc_hash::FxHashMap;
 
 use super::spread::{BINS, Spread};
+use crate::pane::varint;
 
-/// Set with the last class of a segment.
-const LAST: u8 = 0x80;
+/// What follows a class, in the low two bits beside its centimetres: nothing of this segment, the class one or two above,
+/// or one that has a byte of its own.
+const LAST: u64 = 0;
+const ELSEWHERE: u64 = 3;
 
 /// Changes kept beside the bytes before they are packed, at least.
 const LATE_MIN: usize = 4_096;
@@ -55,7 +58,8 @@ const BLOCK: usize = 16;
 /// A minute that is over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
-    /// For each segment with anything: how far it is behind the one before, then its classes, each with its centimetres.
+    /// For each segment with anything: how far it is behind the one before, its first class, then the centimetres of each
+    /// class with what follows them.
     bytes: Vec<u8>,
     late: Vec<Entry>,
 }
@@ -105,6 +109,11 @@ impl Filling {
             let sum = &mut into[said.1 as usize % BINS];
             *sum = sum.wrapping_add((said.1 as i32 >> 6) as u32);
         }
+    }
+
+    /// What does not wait.
+    pub(super) fn said(&self) -> &Halves {
+        &self.said
     }
 
     /// Every segment with its spread, in order; nothing may wait.
@@ -165,6 +174,13 @@ impl Halves {
         high[bin] = high[bin].wrapping_add(units);
     }
 
+    /// Something of each line of memory that a segment has.
+    #[inline]
+    pub(super) fn peek(&self, segment: usize) -> u16 {
+        let place = self.table.get(segment).copied().unwrap_or(0) as usize;
+        self.low.get(place.wrapping_sub(1)).map_or(0, |low| low[0] ^ low[BINS / 2] ^ low[BINS - 1])
+    }
+
     /// Adds what a segment has.
     pub(super) fn add_to(&self, segment: usize, into: &mut Spread) {
         let Some(&place) = self.table.get(segment).filter(|place| **place > 0) else { return };
@@ -210,13 +226,15 @@ impl Packed {
 
     /// Everything; a class can be told more than once.
     pub(super) fn each(&self, mut each: impl FnMut(Entry)) {
-        let (mut segment, mut bytes) = (0, self.bytes.iter().copied());
-        while let Some(ahead) = take(&mut bytes) {
-            segment += ahead;
-            while let Some(bin) = bytes.next() {
-                each((segment, bin & !LAST, take(&mut bytes).unwrap_or(0)));
-                if bin & LAST != 0 {
-                    break;
+        let (mut segment, mut bytes) = (0, &self.bytes[..]);
+        while let Some((ahead, mut bin)) = varint::take(&mut bytes).zip(varint::take_byte(&mut bytes)) {
+            segment += ahead as u32;
+            while let Some(number) = varint::take(&mut bytes) {
+                each((segment, bin, (number >> 2) as u32));
+                match number & 3 {
+                    LAST => break,
+                    ELSEWHERE => bin = varint::take_byte(&mut bytes).unwrap_or(bin),
+                    above => bin += above as u8,
                 }
             }
         }
@@ -240,47 +258,30 @@ impl Packer {
     }
 
     #[inline]
-    fn put(&mut self, segment: u32, classes: impl Iterator<Item = (u8, u32)>) {
-        let begin = self.bytes.len();
-        put(&mut self.bytes, segment - self.segment);
-        let mut last = None;
-        for (bin, cm) in classes {
-            last = Some(self.bytes.len());
-            self.bytes.push(bin);
-            put(&mut self.bytes, cm);
+    fn put(&mut self, segment: u32, mut classes: impl Iterator<Item = (u8, u32)>) {
+        // Nothing is left where everything was taken back.
+        let Some((mut bin, mut cm)) = classes.next() else { return };
+        varint::put(&mut self.bytes, (segment - self.segment).into());
+        self.segment = segment;
+        self.bytes.push(bin);
+        for (next_bin, next_cm) in classes {
+            let then = match next_bin.wrapping_sub(bin) {
+                above @ (1 | 2) => above.into(),
+                _ => ELSEWHERE,
+            };
+            varint::put(&mut self.bytes, u64::from(cm) << 2 | then);
+            if then == ELSEWHERE {
+                self.bytes.push(next_bin);
+            }
+            (bin, cm) = (next_bin, next_cm);
         }
-        match last {
-            Some(last) => (self.bytes[last], self.segment) = (self.bytes[last] | LAST, segment),
-            // Everything was taken back.
-            None => self.bytes.truncate(begin),
-        }
+        varint::put(&mut self.bytes, u64::from(cm) << 2 | LAST);
     }
 
     pub(super) fn packed(mut self) -> Packed {
         self.bytes.shrink_to_fit();
         Packed { bytes: self.bytes, late: Vec::new() }
     }
-}
-
-/// Seven bits a byte, the lowest first (LEB128, DWARF 5, section 7.6).
-fn put(bytes: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take(bytes: &mut impl Iterator<Item = u8>) -> Option<u32> {
-    let mut number = 0;
-    for shift in (0..32).step_by(7) {
-        let byte = bytes.next()?;
-        number |= u32::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    Some(number)
 }
 
 #[cfg(test)]

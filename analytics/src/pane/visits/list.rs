@@ -16,7 +16,7 @@ pub(in crate::pane) const PANE_ZERO: i32 = 1 << (PANE_BITS - 1);
 const CONTRIBUTIONS_MAX: i32 = (1 << (CONTRIBUTIONS_BITS - 1)) - 1;
 
 /// A list grows by so many visits at least.
-const GROWN_MIN: usize = 24;
+const GROWN_MIN: usize = 16;
 
 /// Shorter lists are not put in order only because they grow.
 const TIDIED_MIN: usize = 128;
