@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NetworkReply } from '../src/api/contract';
 
-const BINARY = process.env.ARTERIAL_BIN ?? fileURLToPath(new URL('../../target/release/arterial', import.meta.url));
+export const BINARY = process.env.ARTERIAL_BIN ?? fileURLToPath(new URL('../../target/release/arterial', import.meta.url));
 
 export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
