@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from './page';
+import { axeViolations, expect, test } from './page';
 import { BINARY, Rig } from './rig';
 
 test('without history every panel that stands on it says what will fill it', async ({ page, request }) => {
@@ -65,6 +65,7 @@ test.describe('three weeks that were simulated, published and archived', () => {
     }
     await first.locator('[data-row]').click();
     await expect(page.getByTestId('compare-detail').locator('.verdict')).toHaveText('worse');
+    expect(await axeViolations(page)).toEqual([]);
     // Both directions of the street got a zone, and nothing else did.
     const told = await ranking(compared(SECOND, THIRD));
     const planted = told.filter((row) => row.place.id.startsWith(STREET));
