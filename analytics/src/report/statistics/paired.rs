@@ -21,16 +21,15 @@ pub(super) fn change(b: &Group, a: &Group, what: Change) -> Option<Interval> {
     }
     let before: f64 = pairs.iter().map(|(weight, before, _)| weight * before).sum();
     let after: f64 = pairs.iter().map(|(weight, _, after)| weight * after).sum();
-    // What a weekday has beyond the common change; of a ratio by the delta method, as a part of what was before.
-    let (value, scale, rest): (f64, f64, fn(f64, f64, f64) -> f64) = match what {
-        Change::Difference => (after - before, 1.0, |before, after, value| after - before - value),
-        Change::Relative if before > 0.0 => {
-            (after / before - 1.0, before, |before, after, value| after - before * (1.0 + value))
-        }
+    let (value, factor, shift, scale) = match what {
+        Change::Difference => (after - before, 1.0, after - before, 1.0),
+        // By the delta method, as a part of what was before.
+        Change::Relative if before > 0.0 => (after / before - 1.0, after / before, 0.0, before),
         Change::Relative => return None,
     };
-    // The weights add up to 1, so the variance of their mean is the weighted square over the degrees of freedom.
-    let squares: f64 = pairs.iter().map(|(weight, b, a)| weight * rest(*b, *a, value).powi(2)).sum();
+    // What a weekday has beyond the common change. The weights add up to 1, so the variance of their mean is the weighted
+    // square over the degrees of freedom.
+    let squares: f64 = pairs.iter().map(|(weight, b, a)| weight * (a - b * factor - shift).powi(2)).sum();
     let bound = student(freedom) * (squares / freedom).sqrt() / scale;
     Some(Interval { value, low: value - bound, high: value + bound })
 }
