@@ -45,7 +45,8 @@ pub(crate) struct Args {
     paused: bool,
 }
 
-fn parse_time(text: &str) -> Result<TimeMs, String> {
+/// A moment as a person writes it: RFC 3339, or seconds since 1970.
+pub(crate) fn parse_time(text: &str) -> Result<TimeMs, String> {
     TimeMs::parse(text).map_err(|e| e.detail)
 }
 

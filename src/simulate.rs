@@ -24,6 +24,7 @@ pub(crate) use sensing::{Quality, parse_share};
 
 use crate::broker::{self, PublishArgs};
 use crate::logging::LogArgs;
+use crate::replay::parse_time;
 use crate::{exported, listen, network, progress};
 
 /// Who drives, and who of them is seen.
@@ -109,6 +110,10 @@ pub(crate) struct Args {
     /// Stop after so many simulated seconds
     #[arg(long, value_name = "SECONDS")]
     duration_s: Option<u64>,
+    /// First second of the city (RFC 3339, or seconds since 1970), so that days can be made that were or will be
+    /// [default: now, and Monday 2026-01-05 at 07:00 UTC with --headless]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    start: Option<TimeMs>,
     /// Connections to the MQTT server, 1 to 64; each vehicle keeps to one
     #[arg(long, env = "ARTERIAL_CONNECTIONS", default_value_t = 2)]
     connections: usize,
@@ -117,7 +122,7 @@ pub(crate) struct Args {
     /// Serve metrics for Prometheus here, for instance at 127.0.0.1:9464
     #[arg(long, env = "ARTERIAL_SIM_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-    /// Write events and truth as Parquet into --out and publish nothing; begins on Monday 2026-01-05 at 07:00 UTC
+    /// Write events and truth as Parquet into --out and publish nothing
     #[arg(long, requires = "out")]
     headless: bool,
     /// Folder for the files of --headless
@@ -131,7 +136,9 @@ pub(crate) async fn run(mut args: Args, stop: CancellationToken) -> anyhow::Resu
     }
     let scene = args.scenario.as_deref().map(Scene::open).transpose()?;
     // Not now, without MQTT: the same command gives the same files.
-    let start = if args.headless { Scenario::default().start } else { this_second() };
+    let usual = || if args.headless { Scenario::default().start } else { this_second() };
+    // The world counts in whole seconds.
+    let start = args.start.map_or_else(usual, |at| TimeMs(at.0.div_euclid(1_000) * 1_000));
     let city = match &scene {
         Some(scene) => {
             let network = network::of_scene(&args.network, &scene.network())?;

@@ -149,7 +149,10 @@ async function publishToPixel(browser) {
 
 /** Frames once a second in which every segment has a speed, as in a city full of vehicles; only the network is real. */
 async function everySegmentColoured(page, url) {
-  const snapshot = await (await fetch(`${url}/api/v1/snapshot`)).json();
+  const snapshot = await until('there is a snapshot', async () => {
+    const reply = await fetch(`${url}/api/v1/snapshot`);
+    return reply.ok && reply.json();
+  });
   const count = (await (await fetch(`${url}/api/v1/network`)).json()).segments.id.length;
   const { segments, ...head } = snapshot;
   await page.routeWebSocket(/\/api\/v1\/live/, (socket) => {
@@ -167,6 +170,8 @@ async function everySegmentColoured(page, url) {
     };
     tick();
     const timer = setInterval(tick, 1000);
+    // A page that is closed does not always say so, and then the benchmark would never end.
+    timer.unref();
     socket.onClose(() => clearInterval(timer));
   });
   return count;

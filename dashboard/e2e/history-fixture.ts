@@ -26,7 +26,7 @@ export async function serveHistory(page: Page): Promise<void> {
       place: place(r.id, 2100),
       before: period(before[0], before[1], r.before, r.covered),
       after: period(after[0], after[1], r.before + r.change, r.covered),
-      change: { delay_vehicle_h_per_day: interval(r.change, r.half), delay_percent: interval((r.change / r.before) * 100, (r.half / r.before) * 100), travel_time_percent: null },
+      change: { delay_vehicle_h_per_day: interval(r.change, r.half), delay_percent: interval((r.change / r.before) * 100, (r.half / r.before) * 100), travel_time_percent: r.verdict === 'too_little_data' ? null : interval((r.change / r.before) * 80, (r.half / r.before) * 80) },
       verdict: r.verdict,
     });
     const days = (n: number) => Array.from({ length: n }, (_, i) => new Date(Date.UTC(2026, 8, 1 + i)).toISOString().slice(0, 10));

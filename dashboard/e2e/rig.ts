@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NetworkReply } from '../src/api/contract';
 
-const BINARY = process.env.ARTERIAL_BIN ?? fileURLToPath(new URL('../../target/release/arterial', import.meta.url));
+export const BINARY = process.env.ARTERIAL_BIN ?? fileURLToPath(new URL('../../target/release/arterial', import.meta.url));
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -37,12 +37,13 @@ export class Process {
   log = '';
   readonly ended: Promise<number | null>;
 
-  constructor(args: string[]) {
-    this.#child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(args: string[], program = BINARY) {
+    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (text: Buffer): void => void (this.log = (this.log + text.toString()).slice(-20_000));
     this.#child.stdout?.on('data', keep);
     this.#child.stderr?.on('data', keep);
     this.ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.once('error', (error) => (this.log += `${program}: ${error.message}`));
   }
 
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

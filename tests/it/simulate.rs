@@ -30,6 +30,14 @@ fn a_headless_run_writes_events_and_truth_and_the_same_again() {
         assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{name}");
         assert!(bytes == std::fs::read(second.join(name)).unwrap(), "{name} differs between two runs");
     }
+    // A begin of one's own: the same moment is the same run, another one is the same traffic on another day.
+    let positions = |more: &[&str]| {
+        headless(&second, more);
+        std::fs::read(second.join("positions.parquet")).unwrap()
+    };
+    let usual = std::fs::read(first.join("positions.parquet")).unwrap();
+    assert!(positions(&["--start", "2026-01-05T07:00:00Z"]) == usual);
+    assert!(positions(&["--start", "2025-09-15T07:00:00Z"]) != usual);
     assert_eq!(logged(&log, "seconds"), 180);
     assert!(logged(&log, "trips") >= 300 && logged(&log, "cells") > 1_000, "{log}");
 

@@ -120,7 +120,8 @@ pub struct DayRow {
 
 /// In words, for whoever reads the answer.
 pub const METHOD: &str = "one figure a day; weekdays matched; the wider of a studentised bootstrap over days and \
-     Student's t, both widened for correlated days; with a control, difference in differences by day";
+     Student's t, both widened for correlated days (with one week a side, Student's t over pairs of weekdays); with a \
+     control, difference in differences by day";
 
 /// What is compared.
 #[derive(Clone, Debug)]

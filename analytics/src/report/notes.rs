@@ -58,9 +58,9 @@ fn covered(l: Language) -> &'static str {
 
 fn interval(l: Language) -> &'static str {
     l.say(
-        "Intervals come from drawing days again (studentised bootstrap) and Student's t, the wider of both, with weekdays matched; where one crosses zero, there is no clear change.",
-        "Intervalle entstehen durch erneutes Ziehen von Tagen (studentisierter Bootstrap) und Students t, das weitere von beiden, bei gleichen Wochentagen; schließt eines die Null ein, gibt es keine klare Änderung.",
-        "区间由按日重抽样（学生化自助法）与 t 分布取较宽者得到，星期已匹配；区间含零即无明显变化。",
+        "Intervals come from drawing days again (studentised bootstrap) and Student's t, the wider of both, with weekdays matched (of one week a side: t over pairs of weekdays); where one crosses zero, there is no clear change.",
+        "Intervalle entstehen durch erneutes Ziehen von Tagen (studentisierter Bootstrap) und Students t, das weitere von beiden, bei gleichen Wochentagen (von je einer Woche: t über Paare von Wochentagen); schließt eines die Null ein, gibt es keine klare Änderung.",
+        "区间由按日重抽样（学生化自助法）与 t 分布取较宽者得到，星期已匹配（每侧仅一周时：按星期配对的 t 检验）；区间含零即无明显变化。",
     )
 }
 

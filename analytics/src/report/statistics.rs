@@ -12,6 +12,10 @@
 //! freedom. Both are widened by √((1+ρ)/(1−ρ)), ρ being the correlation of a day's residual with that of the day before
 //! (Bayley and Hammersley 1946), since bad days come in runs; only where ρ is above 0, and ρ is corrected for the bias
 //! of short series. `docs/history.md` has the share of intervals that hold the truth.
+//!
+//! One week against one week has each weekday once, and so no spread within weekdays: [`paired`] judges that.
+
+mod paired;
 
 use serde::Serialize;
 
@@ -21,8 +25,11 @@ pub const CONFIDENCE: f64 = 0.95;
 /// Times that days are drawn again.
 pub const RESAMPLES: usize = 2_000;
 
-/// Fewest days in each group, and fewest degrees of freedom, for an interval.
+/// Fewest days in each group for an interval.
 pub const DAYS_MIN: usize = 4;
+
+/// Fewest degrees of freedom for an interval.
+const FREEDOM_MIN: f64 = 3.0;
 
 /// A larger correlation of neighbouring days is not believed.
 const CORRELATION_MAX: f64 = 0.7;
@@ -119,8 +126,11 @@ pub fn matched(before: &[DayValue], after: &[DayValue]) -> (Vec<DayValue>, Vec<D
 pub fn change(before: &[DayValue], after: &[DayValue], what: Change, resamples: usize) -> Option<Interval> {
     let (before, after) = matched(before, after);
     let (b, a) = (Group::new(&before), Group::new(&after));
-    if b.days.len() < DAYS_MIN || a.days.len() < DAYS_MIN || b.freedom < 3.0 || a.freedom < 3.0 {
+    if b.days.len() < DAYS_MIN || a.days.len() < DAYS_MIN {
         return None;
+    }
+    if b.freedom < FREEDOM_MIN || a.freedom < FREEDOM_MIN {
+        return paired::change(&b, &a, what);
     }
     let found = estimate(&b, &a)?;
     let (value, error, freedom) = judged(found, what)?;

@@ -420,7 +420,7 @@ export const de: Catalogue = {
   'methods.reliability': 'Aus den Reisezeiten von Fünf-Minuten-Intervallen seit dem Start: was man über das Mittel und über freie Fahrt hinaus einplanen muss.',
   'methods.bottleneck': 'Nach Chen, Skabardonis und Varaiya (2004), mit Grenzen als Anteilen des freien Tempos. Anhaltend in 5 von 7 Intervallen. Sein Verlust ist der des Staus dahinter.',
   'methods.queue': 'Stehende Fahrzeuge der letzten Minute, hochgerechnet mit dem Anteil der Sonden, gegen den Platz auf dem Abschnitt.',
-  'methods.change': 'Die Grenzen entstehen durch wiederholtes Ziehen von Tagen (Bootstrap über Tage, nicht Zeilen). Schließen sie die Null ein, gibt es keine klare Änderung. Wochentage entsprechen sich; genannte Tage fehlen.',
+  'methods.change': 'Die Grenzen entstehen durch wiederholtes Ziehen von Tagen (Bootstrap über Tage, nicht Zeilen), bei einzelnen Wochen aus Paaren von Wochentagen. Schließen sie die Null ein, gibt es keine klare Änderung. Wochentage entsprechen sich; genannte Tage fehlen.',
   'methods.coverage': 'Anteil der Länge oder der Zeit, in der mindestens ein Fahrzeug gesehen wurde. Schraffiert, wo das zu wenig ist.',
   'methods.freeFlow': 'Das 85. Perzentil des beobachteten Tempos außerhalb der Spitze, sobald es genug Werte gibt; bis dahin das Tempolimit mal einem Anteil je Straßenklasse.',
   'methods.late': 'Zahlen beziehen sich auf die Ereigniszeit. Was mehr als zwei Minuten hinter den anderen kommt, gilt als zu spät und fehlt in den Live-Zahlen.',

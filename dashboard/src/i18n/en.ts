@@ -418,7 +418,7 @@ export const en = {
   'methods.reliability': 'From the travel times of five-minute intervals since the start: what a traveller must plan for, beyond the mean and beyond free flow.',
   'methods.bottleneck': 'After Chen, Skabardonis and Varaiya (2004), with the borders as shares of free flow. Sustained in 5 of 7 intervals. Its delay is that of the queue behind it.',
   'methods.queue': 'Standing vehicles of the last minute, scaled by the probe share, against what the segment can hold.',
-  'methods.change': 'Limits come from drawing days again and again (bootstrap over days, not rows). Where they cross zero there is no clear change. Weekdays match; named days are left out.',
+  'methods.change': 'Limits come from drawing days again (bootstrap over days, not rows); of single weeks from pairs of weekdays. Where they cross zero there is no clear change. Weekdays match; named days are left out.',
   'methods.coverage': 'Share of the length, or of the time, in which at least one vehicle was seen. Hatched where it is too little to trust.',
   'methods.freeFlow': 'The 85th percentile of observed off-peak speed once there are enough samples; until then the legal limit times a share by road class.',
   'methods.late': 'Figures are of event time. What comes more than two minutes behind the others is counted as late and left out of live figures.',
