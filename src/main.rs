@@ -29,6 +29,12 @@
 //! | `arterial config` | [`config`] | a file, the environment | what they set, and whether it is sound |
 //! | `arterial completions`, `manual` | [`manual`] | – | what a shell and `man` want to know |
 
+/// Threads that hand work to each other leave holes in the system's allocator: a service that runs for years crept there
+/// (`docs/benchmarks/2026-11-22-2core/soak.md`).
+#[cfg(unix)]
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 mod analyse_live;
 mod analyze;
 mod archive;

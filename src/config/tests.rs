@@ -97,12 +97,13 @@ fn the_example_names_every_key_and_is_sound_with_every_default() {
 }
 
 /// Said each time anew, and no matter of configuration: what to do, how long, and where to put the result.
-const ONCE: [&str; 14] = [
+const ONCE: [&str; 15] = [
     "help",
     "version",
     "config",
     "list",
     "headless",
+    "start",
     "out",
     "duration-s",
     "cells",
