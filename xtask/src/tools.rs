@@ -23,6 +23,8 @@ pub(crate) struct Tool {
 pub(crate) const MOSQUITTO: Tool = Tool { names: &["mosquitto"], package: "mosquitto" };
 pub(crate) const MOSQUITTO_PUB: Tool = Tool { names: &["mosquitto_pub"], package: "mosquitto-clients" };
 pub(crate) const MOSQUITTO_SUB: Tool = Tool { names: &["mosquitto_sub"], package: "mosquitto-clients" };
+/// Builds jemalloc.
+pub(crate) const MAKE: Tool = Tool { names: &["make"], package: "make" };
 /// Counts instructions for the gate on the simulator's speed.
 pub(crate) const VALGRIND: Tool = Tool { names: &["valgrind"], package: "valgrind" };
 pub(crate) const PROMETHEUS: Tool = Tool { names: &["prometheus"], package: "prometheus" };
@@ -32,8 +34,8 @@ pub(crate) const SYSTEMD_ANALYZE: Tool = Tool { names: &["systemd-analyze"], pac
 pub(crate) const CHROMIUM: Tool =
     Tool { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" };
 
-const ALL: [&Tool; 8] =
-    [&MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM, &VALGRIND, &SYSTEMD_ANALYZE];
+const ALL: [&Tool; 9] =
+    [&MAKE, &MOSQUITTO, &MOSQUITTO_PUB, &MOSQUITTO_SUB, &PROMETHEUS, &PROMTOOL, &CHROMIUM, &VALGRIND, &SYSTEMD_ANALYZE];
 
 impl Tool {
     /// A browser named in `CHROMIUM` goes before those on the search path, and must then exist.

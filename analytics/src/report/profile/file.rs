@@ -35,10 +35,10 @@ use crate::report::{History, ReportError};
 const DAYS_KEY: &str = "arterial.days";
 
 /// How rows of the tables stand; a file that was made in another way is made again.
-const LAYOUT: &str = "2";
+const LAYOUT: &str = "3";
 
 /// Rows of a page of hours, of which a path needs a few; weekdays are read whole.
-const HOURS_PAGE_ROWS: usize = 2_880;
+const HOURS_PAGE_ROWS: usize = 1_440;
 const WEEKDAYS_PAGE_ROWS: usize = 20_000;
 
 /// Segments that are written at a time: what is held twice stays small.
