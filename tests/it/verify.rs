@@ -47,14 +47,13 @@ fn noise_of_five_metres_spares_the_city_and_its_minutes() {
     }
 }
 
-/// The goal for corridors is 8 %: reached from 20 % of these 1,000 vehicles on (docs/accuracy.md), and not with 5 %, which
-/// are 50. Holds what there is.
+/// The goals: the city's delay within 5 %, corridors within 8 %; 5 % of these vehicles are 50 (docs/accuracy.md).
 #[test]
-fn five_in_a_hundred_tell_the_citys_delay_and_not_yet_travel_times() {
+fn five_in_a_hundred_tell_the_citys_delay_and_travel_times() {
     let rows = verify(&["--probes", "5%", "--seeds", "2", "--duration-s", "900", "--vehicles", "1000"]);
     let (delay, corridor) = (number(&rows[0], "/city_delay_veh_h/mape"), number(&rows[0], "/corridor_s/mape"));
     let share = number(&rows[0], "/probe_share_found");
     println!("5 %: the loops say {share:.4}; delay {:.1} %, corridors {:.1} %", delay * 100.0, corridor * 100.0);
     assert!((0.04..0.06).contains(&share));
-    assert!(delay <= 0.05 && corridor <= 0.17, "{delay}, {corridor}");
+    assert!(delay <= 0.05 && corridor <= 0.08, "{delay}, {corridor}");
 }
