@@ -64,9 +64,15 @@ impl Ahead {
     /// From a segment to the next; without a pair of lanes where the next does not follow.
     pub(crate) fn way(&self, from: SegmentIndex, to: SegmentIndex) -> Way {
         let ways = &self.ways[self.start[from.at()] as usize..self.start[from.at() + 1] as usize];
-        let found = ways.iter().find(|way| way.to == to).copied();
-        let none = Way { next_m: 0.0, to, first: 0, count: 0, from_lanes: 0, to_lanes: 0, is_whole: false };
-        found.unwrap_or_else(|| Way { next_m: self.length_m[to.at()], ..none })
+        ways.iter().find(|way| way.to == to).copied().unwrap_or_else(|| Way {
+            next_m: self.length_m[to.at()],
+            to,
+            first: 0,
+            count: 0,
+            from_lanes: 0,
+            to_lanes: 0,
+            is_whole: false,
+        })
     }
 
     /// (lane, lane of the next segment).
