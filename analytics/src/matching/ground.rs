@@ -9,8 +9,8 @@
 
 use std::f64::consts::PI;
 
-use events::LonLat;
 use events::units::EARTH_RADIUS_M;
+use events::{HeadingDeg, LonLat};
 use roads::{Network, SegmentIndex};
 use rustc_hash::FxHashMap;
 
@@ -232,6 +232,22 @@ impl Ground {
         }
         let offset_m = if backward { (road.length_m - best.1) * segment_m / road.length_m } else { best.1 };
         (best.0, offset_m.clamp(0.0, segment_m))
+    }
+
+    /// Whether a course leads against a segment's direction at the place of it that is nearest.
+    pub(crate) fn is_against(&self, at: Point, segment: u32, course: HeadingDeg) -> bool {
+        let shrink = self.shrink(at);
+        let (road, backward) = self.of_segment[segment as usize];
+        let pieces = self.road(road).pieces;
+        let mut best = (f32::INFINITY, 0.0);
+        let (east, north) = course.get().to_radians().sin_cos();
+        for piece in &self.lines[pieces.0 as usize..pieces.1 as usize] {
+            let (distance2, _) = piece.project(at, shrink);
+            if distance2 < best.0 {
+                best = (distance2, piece.dx * east + piece.dy * north);
+            }
+        }
+        (best.1 < 0.0) != backward
     }
 
     fn lay(&self, at: [f64; 2]) -> Point {

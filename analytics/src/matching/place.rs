@@ -6,6 +6,7 @@
 //! step back within noise holds the spot that was reached, and the fixes between two of the model are laid on the
 //! route between them, each no farther back than the one before.
 
+use events::HeadingDeg;
 use roads::SegmentIndex;
 use serde::{Deserialize, Serialize};
 
@@ -92,10 +93,22 @@ impl Stretch {
     }
 
     /// Lays one fix on the route, not behind the one laid before; and before a junction, if it is less than `line_m`
-    /// behind it: who stands there waits at the stop line, and noise has carried it over.
-    pub(crate) fn lay(&mut self, ground: &Ground, routes: &Routes, at: Point, line_m: f32) -> On {
+    /// behind it: who stands there waits at the stop line, and noise has carried it over. Both directions of a street are
+    /// equally near; `course` is that of a moving vehicle, and tells whether it has turned round.
+    pub(crate) fn lay(
+        &mut self,
+        ground: &Ground,
+        routes: &Routes,
+        at: Point,
+        course: Option<HeadingDeg>,
+        line_m: f32,
+    ) -> On {
         let mut best = (f32::INFINITY, self.at, self.last);
         for (i, segment) in self.route.iter().enumerate().skip(self.at) {
+            let turns = self.route.get(i + 1).is_some_and(|next| next.0 == ground.way_back(segment.0));
+            if turns && course.is_some_and(|course| ground.is_against(at, segment.0, course)) {
+                continue;
+            }
             let length_m = routes.segment(segment.0).length_m;
             let low = if i == self.at { self.last.offset_m } else { 0.0 };
             let high = if i + 1 == self.route.len() { self.end.offset_m } else { length_m };

