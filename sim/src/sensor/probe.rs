@@ -93,7 +93,7 @@ impl Probes {
     }
 
     /// The number of the report that the vehicle in a slot makes in this step, where all report plainly
-    /// ([`SensorConfig::is_plain`]): its entry is all that is touched.
+    /// ([`SensorConfig::is_plain`]), 0 if none: its entry is all that is touched.
     #[inline]
     pub(super) fn due_plainly(&mut self, slot: u32, vehicle: VehicleId, step: u32, setup: &Setup<'_>) -> u32 {
         if self.entries.get(slot as usize).is_none_or(|entry| entry.vehicle != vehicle.0) {
