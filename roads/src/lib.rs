@@ -37,7 +37,7 @@ pub use hexagon::{HexagonError, Hexagons};
 pub use import::{ImportError, ImportOptions, ImportReport, Progress, Stage, import, import_with};
 pub use index::{CANDIDATES_MAX, Candidate};
 pub use movement::{LinkState, Movement, SignalLinks, SignalPhase, SignalPlan, Turn};
-pub use network::Network;
 pub use network::builder::{NetworkBuilder, NetworkError, NewSegment};
+pub use network::{Network, Piece};
 pub use path::{Path, Search};
 pub use segment::{FreeFlowBasis, NodeIndex, RoadClass, Segment, SegmentId, SegmentIndex, Structure};

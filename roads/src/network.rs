@@ -4,6 +4,7 @@
 //! simulation, every report that names a street.
 
 pub mod builder;
+mod piece;
 
 use std::f64::consts::PI;
 
@@ -16,6 +17,7 @@ use crate::import::ImportReport;
 use crate::index::{Candidate, Grid};
 use crate::movement::{Lazy, Movement, SignalPlan};
 use crate::segment::{NodeIndex, Segment, SegmentId, SegmentIndex};
+pub use piece::Piece;
 
 /// Metres in a degree of latitude, on the sphere of [`EARTH_RADIUS_M`].
 pub(crate) const M_PER_DEG: f64 = EARTH_RADIUS_M * PI / 180.0;

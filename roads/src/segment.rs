@@ -58,6 +58,7 @@ pub struct SegmentIndex(pub u32);
 
 impl SegmentIndex {
     /// The same as an array index.
+    #[inline]
     pub fn at(self) -> usize {
         self.0 as usize
     }
@@ -69,6 +70,7 @@ pub struct NodeIndex(pub u32);
 
 impl NodeIndex {
     /// The same as an array index.
+    #[inline]
     pub fn at(self) -> usize {
         self.0 as usize
     }

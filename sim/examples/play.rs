@@ -1,6 +1,8 @@
-//! Plays a scenario and says what it cost: `play SCENARIO SECONDS SEED [--threads N] [--encode] [--edges FILE.csv]`.
+//! Plays a scenario and says what it cost: `play SCENARIO SECONDS SEED [--threads N] [--encode] [--lifelike] [--payloads FILE] [--edges FILE.csv]`.
 //!
-//! Nothing is written, unless `--encode` asks for one position a vehicle and second, measured exactly and encoded as JSON.
+//! `--encode` measures one position a vehicle and second, exactly, and encodes it as JSON, which is thrown away; with
+//! `--payloads` it is kept, a batch a line, so that two builds can be compared byte by byte. `--lifelike` measures with
+//! every fault of life instead.
 //! One line of JSON: updates (a vehicle moved by a second), departed, arrived, on the road at the end, mean seconds on
 //! the road, CPU and wall seconds of the steps alone, events encoded. With a file, one row a street of the source: seconds to pass it by the mean
 //! speed on it (as SUMO's edgeData), and vehicles that left it. Upstream: `bench/sim/run.py`.
@@ -15,8 +17,8 @@ use events::TimeMs;
 use events::codec::BATCH_EVENTS_MAX;
 use roads::{ImportOptions, Network, import_with};
 use sim::scene::{Scene, SceneNetwork};
-use sim::sensor::Reports;
 use sim::sensor::encode::Encoder;
+use sim::sensor::{Fleet, Reports};
 use sim::{Move, Scenario, SensorConfig, Sensors, Step, World};
 
 /// Sums on one segment.
@@ -47,28 +49,40 @@ struct Encoding {
     said: Reports,
     payload: Vec<u8>,
     events: usize,
+    kept: Option<BufWriter<File>>,
 }
 
 impl Encoding {
-    fn new(world: &World) -> Self {
-        let exact = SensorConfig { with_signals: false, with_detectors: false, ..SensorConfig::default() };
+    fn new(world: &World, is_lifelike: bool, kept: Option<BufWriter<File>>) -> Self {
+        let measured = if is_lifelike {
+            SensorConfig { fleets: Fleet::exact(), ..SensorConfig::lifelike() }
+        } else {
+            SensorConfig::default()
+        };
+        let positions = SensorConfig { with_signals: false, with_detectors: false, ..measured };
         Self {
-            sensors: Sensors::new(world, exact),
+            sensors: Sensors::new(world, positions),
             encoder: Encoder::new("sim", world.network(), false),
             said: Reports::default(),
             payload: Vec::new(),
             events: 0,
+            kept,
         }
     }
 
-    fn take(&mut self, step: &Step<'_>) {
+    fn take(&mut self, step: &Step<'_>) -> std::io::Result<()> {
         self.said.clear();
         self.sensors.sense(step, &mut self.said, &mut Vec::new());
         for batch in self.said.positions.chunks(BATCH_EVENTS_MAX) {
             self.payload.clear();
             self.encoder.positions(batch, &mut self.payload);
             self.events += batch.len();
+            if let Some(kept) = &mut self.kept {
+                kept.write_all(&self.payload)?;
+                kept.write_all(b"\n")?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -77,6 +91,8 @@ impl Encoding {
 struct Asked {
     threads: Option<usize>,
     encode: bool,
+    lifelike: bool,
+    payloads: Option<String>,
     edges: Option<String>,
 }
 
@@ -87,6 +103,8 @@ impl Asked {
             match word.as_str() {
                 "--threads" => asked.threads = Some(words.next().ok_or("--threads needs a number")?.parse()?),
                 "--encode" => asked.encode = true,
+                "--lifelike" => asked.lifelike = true,
+                "--payloads" => asked.payloads = Some(words.next().ok_or("--payloads needs a file")?),
                 "--edges" => asked.edges = Some(words.next().ok_or("--edges needs a file")?),
                 other => return Err(format!("there is no option {other}").into()),
             }
@@ -99,7 +117,7 @@ impl Asked {
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [scenario, seconds, seed, rest @ ..] = words.as_slice() else {
-        return Err("usage: play SCENARIO SECONDS SEED [--threads N] [--encode] [--edges FILE.csv]".into());
+        return Err("usage: play SCENARIO SECONDS SEED [--threads N] [--encode] [--lifelike] [--payloads FILE] [--edges FILE.csv]".into());
     };
     let (seconds, seed): (u64, u64) = (seconds.parse()?, seed.parse()?);
     let asked = Asked::read(rest.iter().cloned())?;
@@ -109,7 +127,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let threads = asked.threads.unwrap_or(laid.scenario.threads);
     let mut world = World::new(Arc::clone(&network), Scenario { threads, ..laid.scenario })?;
     let mut sums = vec![Sums::default(); network.segments().len()];
-    let mut encoding = asked.encode.then(|| Encoding::new(&world));
+    let kept = asked.payloads.as_ref().map(File::create).transpose()?.map(BufWriter::new);
+    let mut encoding = (asked.encode || kept.is_some()).then(|| Encoding::new(&world, asked.lifelike, kept));
     let mut updates = 0_u64;
     let (begin_s, begin) = (cpu_s(), std::time::Instant::now());
     for _ in 0..seconds {
@@ -122,7 +141,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             sums[segment.at()].left += 1;
         }
         if let Some(encoding) = &mut encoding {
-            encoding.take(&step);
+            encoding.take(&step)?;
         }
         updates += world.vehicles_on_road() as u64;
     }

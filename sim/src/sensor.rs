@@ -9,7 +9,9 @@
 //! - [`fault`]: what goes wrong, as the truth writes it down
 //! - [`report`]: what is reported of one second
 //! - `probe`: which vehicles report, and when
+//! - `places`: where a point of a street is
 //! - `receiver`, [`canyon`]: the error of a position, and where it is worse
+//! - `plain`: the short way for reports without any fault
 //! - `delivery`: how long a report is under way
 //! - [`loops`]: loops and their faults
 //! - [`encode`]: reports as JSON batches
@@ -20,6 +22,8 @@ mod delivery;
 pub mod encode;
 pub mod fault;
 pub mod loops;
+mod places;
+mod plain;
 mod probe;
 mod receiver;
 pub mod report;
@@ -29,7 +33,7 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use events::units::EARTH_RADIUS_M;
-use events::{Event, HeadingDeg, SignalChange, TimeMs};
+use events::{Event, SignalChange, TimeMs};
 use roads::{Network, NodeIndex, SegmentIndex};
 
 pub use config::{Fleet, SensorConfig, SensorError};
@@ -41,11 +45,10 @@ use crate::random::{Stream, unit};
 use crate::world::{Move, Step, World};
 use delivery::Wheel;
 use loops::DAY_MS;
+use places::Places;
+use plain::Waiting;
 use probe::{Probes, Setup};
 use receiver::Asking;
-
-/// The heading changes along this segment.
-const BENT: u16 = u16::MAX;
 
 /// No loop on this segment.
 const NO_LOOP: u32 = u32::MAX;
@@ -61,10 +64,11 @@ pub struct Sensors {
     steps: u32,
     probes: Probes,
     under_way: Wheel,
+    /// Whether reports are exact, complete and at full seconds: see [`SensorConfig::is_plain`].
+    is_plain: bool,
     /// Deviation that a place adds to positions, m by segment; empty without canyons.
     canyon_m: Vec<f32>,
-    /// Heading by segment, tenths of a degree, where it is straight; else [`BENT`].
-    heading_ddeg: Vec<u16>,
+    places: Places,
     /// Degrees in a metre east and north, in the middle of the network.
     deg_per_m: [f64; 2],
     detectors: Vec<Detector>,
@@ -75,6 +79,7 @@ pub struct Sensors {
     interval_start: TimeMs,
     signals: Vec<(String, u64)>,
     scratch: Reports,
+    waiting: Waiting,
 }
 
 impl Sensors {
@@ -105,8 +110,9 @@ impl Sensors {
             steps: 0,
             probes: Probes::default(),
             under_way: Wheel::new(),
+            is_plain: config.is_plain(),
             canyon_m,
-            heading_ddeg: network.indices().map(|at| straight_ddeg(&network, at)).collect(),
+            places: Places::new(&network),
             deg_per_m,
             detectors,
             detector_of,
@@ -115,6 +121,7 @@ impl Sensors {
             interval_start: world.now(),
             signals,
             scratch: Reports::default(),
+            waiting: Waiting::default(),
             network,
             config,
         }
@@ -148,7 +155,13 @@ impl Sensors {
 
     /// Adds what arrives of one second to `out`, and what went wrong in it to `faults`.
     pub fn sense(&mut self, step: &Step<'_>, out: &mut Reports, faults: &mut Vec<Fault>) {
-        self.sense_moves(step.end, step.moves(), out, faults);
+        if self.is_plain {
+            self.begin_second(step.end, out, faults);
+            self.see_all(step, out);
+            self.end_second(step.end, out);
+        } else {
+            self.sense_moves(step.end, step.moves(), out, faults);
+        }
         if self.config.with_signals {
             for shown in step.signals {
                 let (source, seq) = &mut self.signals[shown.signal];
@@ -168,6 +181,16 @@ impl Sensors {
         out: &mut Reports,
         faults: &mut Vec<Fault>,
     ) {
+        self.begin_second(end, out, faults);
+        if self.is_plain {
+            moves.for_each(|one| self.see_move(&one, out));
+        } else {
+            self.report_all(end, moves, out, faults);
+        }
+        self.end_second(end, out);
+    }
+
+    fn begin_second(&mut self, end: TimeMs, out: &mut Reports, faults: &mut Vec<Fault>) {
         self.steps += 1;
         out.end = end;
         let start = TimeMs(end.0 - 1_000);
@@ -175,14 +198,45 @@ impl Sensors {
             self.name_places(start, faults);
         }
         self.begin_day(start, faults);
+    }
+
+    fn end_second(&mut self, end: TimeMs, out: &mut Reports) {
+        self.report_seen(out);
+        if self.config.latency {
+            self.under_way.take(end.0, &mut out.positions);
+        }
+        if end.0 % DETECTOR_INTERVAL_MS == 0 {
+            self.report_loops(end, out);
+        }
+    }
+
+    #[inline]
+    fn has_loops(&self, segment: SegmentIndex) -> bool {
+        self.detector_of[segment.at()] != NO_LOOP
+    }
+
+    /// Counts a move on the loops of its segment.
+    #[inline(never)]
+    fn pass_loops(&mut self, one: &Move) {
+        let first = self.detector_of[one.segment.at()];
+        let length_mm = self.lengths_mm[usize::from(one.kind)];
+        let here = self.detectors[first as usize..].iter_mut().take_while(|d| d.segment == one.segment);
+        here.for_each(|detector| detector.observe(one, length_mm, self.seed));
+    }
+
+    /// Reports of everybody who is due, with all faults that may be.
+    fn report_all(
+        &mut self,
+        end: TimeMs,
+        moves: impl Iterator<Item = Move>,
+        out: &mut Reports,
+        faults: &mut Vec<Fault>,
+    ) {
         // Who crosses into another segment has several moves; everybody else has one.
         let mut earlier = Vec::new();
         for one in moves {
-            let first = self.detector_of[one.segment.at()];
-            if first != NO_LOOP {
-                let length_mm = self.lengths_mm[usize::from(one.kind)];
-                let here = self.detectors[first as usize..].iter_mut().take_while(|d| d.segment == one.segment);
-                here.for_each(|detector| detector.observe(&one, length_mm, self.seed));
+            if self.has_loops(one.segment) {
+                self.pass_loops(&one);
             }
             if !one.last {
                 earlier.push(one);
@@ -190,18 +244,12 @@ impl Sensors {
             }
             while let Some((probe, is_new)) = self.due(&one) {
                 if is_new {
-                    self.name_clock(probe, start, faults);
+                    self.name_clock(probe, TimeMs(end.0 - 1_000), faults);
                 }
                 self.report(probe, &earlier, &one, end, out, faults);
                 self.probes.plan(one.slot, self.seed);
             }
             earlier.clear();
-        }
-        if self.config.latency {
-            self.under_way.take(end.0, &mut out.positions);
-        }
-        if end.0 % DETECTOR_INTERVAL_MS == 0 {
-            self.report_loops(end, out);
         }
     }
 
@@ -241,9 +289,7 @@ impl Sensors {
         // The speed is constant within the second.
         let rest_ms = (here.end_ms - within_ms).clamp(0, here.end_ms - here.begin_ms);
         let offset_mm = (here.to_mm - here.speed_mm_s * rest_ms / 1_000).clamp(here.from_mm, here.to_mm);
-        let offset_m = offset_mm as f64 / 1_000.0;
-        let place = self.network.place(here.segment, offset_m);
-        let (mut lon, mut lat) = (place.lon_deg(), place.lat_deg());
+        let ([mut lon, mut lat], heading_ddeg) = self.places.of(here.segment).at(offset_mm as f64 / 1_000.0);
         let is_exact = self.config.gps_sigma_m == 0.0 && self.canyon_m.is_empty();
         if !is_exact {
             let canyon_m = self.canyon_m.get(here.segment.at()).map_or(0.0, |m| f64::from(*m));
@@ -263,10 +309,6 @@ impl Sensors {
         probe.seq += 1;
         let ([lon_e7, lat_e7], rest_e9) =
             if is_exact { report::place_e9(lon, lat) } else { (report::place_e7(lon, lat), [0; 2]) };
-        let heading_ddeg = match self.heading_ddeg[here.segment.at()] {
-            BENT => tenths(self.network.heading(here.segment, offset_m)),
-            straight => straight,
-        };
         let report = PositionReport {
             vehicle,
             seq: probe.seq,
@@ -367,13 +409,4 @@ impl Sensors {
             faults.push(Fault { who, kind: FaultKind::Clock, begin: now, end: TimeMs(i64::MAX), value });
         }
     }
-}
-
-/// Tenths of a degree, below 3,600.
-fn tenths(heading: HeadingDeg) -> u16 {
-    ((heading.get() * 10.0).round() as u16) % 3_600
-}
-
-fn straight_ddeg(network: &Network, at: SegmentIndex) -> u16 {
-    if network.points(at).len() == 2 { tenths(network.heading(at, 0.0)) } else { BENT }
 }

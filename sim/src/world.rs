@@ -41,8 +41,8 @@ use crate::vehicle::{Driver, VehicleId};
 pub(crate) use junction::SQUEEZED_GAP_MM;
 use part::{Arrival, Coming, Context, Part, Tail, TripState, Waiting};
 pub use saved::SavedError;
-pub(crate) use step::Piece;
 pub use step::{Forced, ForcedKind, IncidentShown, Move, Overlap, SignalShown, Step};
+pub(crate) use step::{Piece, Seen};
 
 /// Who has stood this long at the front before a full lane is released, seconds.
 pub const RELEASE_AFTER_S: u16 = 60;

@@ -164,3 +164,25 @@ fn beyond_the_cap_the_farthest_are_left_out() {
         assert!(found.is_empty());
     }
 }
+
+#[test]
+fn a_piece_says_the_same_place_as_the_network_to_the_bit() {
+    let net = city(&CityPlan::default());
+    let mut bent = 0;
+    for at in net.indices() {
+        let pieces: Vec<Piece> = net.pieces(at).collect();
+        assert_eq!(pieces.len() + 1, net.points(at).len());
+        bent += usize::from(pieces.len() > 1);
+        let length_m = net.segment(at).length_m;
+        for step in -2..=52 {
+            let offset_m = length_m * f64::from(step) / 50.0;
+            let after = pieces.iter().filter(|piece| piece.begin_m <= offset_m).count();
+            let place = net.place(at, offset_m);
+            assert_eq!(pieces[after.max(1) - 1].place(offset_m), [place.lon_deg(), place.lat_deg()]);
+        }
+        for (piece, vertex) in pieces.iter().zip(net.points(at)) {
+            assert_eq!(piece.place(piece.begin_m), *vertex);
+        }
+    }
+    assert!(bent > 0, "the city has no bent street");
+}

@@ -153,6 +153,13 @@ impl SensorConfig {
         Self { healthy_loop_share: HEALTHY_LOOPS_BAD_DAY, ..Self::lifelike() }
     }
 
+    /// Whether every report is exact, at a full second, arrives at once and once: then little has to be remembered.
+    pub(super) fn is_plain(&self) -> bool {
+        let has_error = self.gps_sigma_m > 0.0 || self.canyons || self.skewed_clocks;
+        let has_gaps = self.outages || self.loss_share > 0.0 || self.duplicate_share > 0.0;
+        !has_error && !has_gaps && !self.latency && self.fleets.iter().all(|fleet| fleet.jitter_share == 0.0)
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ const ROW_BYTES_USUAL: usize = 144;
 /// See [`ROW_BYTES`].
 const PLACE_MASK: usize = 511;
 
-/// Before the first: no moment lies in this second.
-const NO_SECOND: (i64, [u8; 10]) = (i64::MIN, [b'0'; 10]);
+/// Before the first: no report is of this moment.
+const NO_MOMENT: (i64, [u8; 13]) = (i64::MIN, [b'0'; 13]);
 
 /// Numbers below 1,000 as text: the digits from the lowest byte on, and how many in the highest.
 const SMALL: [u32; 1_000] = small_numbers();
@@ -40,8 +40,8 @@ pub struct Encoder {
     head_bytes: usize,
     /// Where rows are built before several are copied at once: less than [`ROW_BYTES`], and room for one more.
     built: [u8; 2 * ROW_BYTES],
-    /// The last whole second that was written, and its digits.
-    second: (i64, [u8; 10]),
+    /// The last moment that was written, and its digits.
+    moment: (i64, [u8; 13]),
     /// Segment ids as text, if positions say them.
     edges: Vec<[u8; 16]>,
 }
@@ -62,7 +62,7 @@ impl Encoder {
             text
         };
         let edges = if with_edge { network.indices().map(id).collect() } else { Vec::new() };
-        Self { head, head_bytes, built: [0; 2 * ROW_BYTES], second: NO_SECOND, edges }
+        Self { head, head_bytes, built: [0; 2 * ROW_BYTES], moment: NO_MOMENT, edges }
     }
 
     /// Adds a batch to `out`. The caller keeps it within 1 to [`events::codec::BATCH_EVENTS_MAX`].
@@ -105,7 +105,7 @@ impl Encoder {
         put(row, &mut at, b"\",\"seq\":");
         number(row, &mut at, u64::from(report.seq));
         put(row, &mut at, b",\"ts_ms\":");
-        time(row, &mut at, report.time_ms, &mut self.second);
+        time(row, &mut at, report.time_ms, &mut self.moment);
         put(row, &mut at, b",\"lon_deg\":");
         degrees(row, &mut at, report.lon_e7, report.rest_e9[0]);
         put(row, &mut at, b",\"lat_deg\":");
@@ -113,7 +113,7 @@ impl Encoder {
         put(row, &mut at, b",\"speed_mps\":");
         thousandths(row, &mut at, report.speed_mm_s);
         put(row, &mut at, b",\"heading_deg\":");
-        number(row, &mut at, u64::from(report.heading_ddeg / 10));
+        small(row, &mut at, usize::from(report.heading_ddeg) / 10);
         put(row, &mut at, &[b'.', b'0' + (report.heading_ddeg % 10) as u8, b'}']);
         if let Some(edge) = self.edges.get(report.segment as usize) {
             at -= 1;
@@ -162,15 +162,35 @@ fn digits8(n: u32) -> u64 {
     (tens | ((quarters - 10 * tens) << 8)) + 0x3030_3030_3030_3030
 }
 
-/// A whole number without leading zeros: by the table below 1,000, where most are.
+/// Three digits of a number below 1,000.
+#[inline]
+fn digits3(n: usize) -> u32 {
+    POINT[n] >> 8
+}
+
+/// A whole number without leading zeros: by the table below a million, where most are.
 #[inline]
 fn number(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
-    if let Some(text) = SMALL.get(n as usize) {
-        put(row, at, &text.to_le_bytes());
-        *at -= 4 - (text >> 24) as usize;
+    if n >= 1_000_000 {
+        number_wide(row, at, n);
         return;
     }
-    number_wide(row, at, n);
+    let (thousands, rest) = (n as usize / 1_000, n as usize % 1_000);
+    if thousands == 0 {
+        small(row, at, rest);
+        return;
+    }
+    small(row, at, thousands);
+    put(row, at, &digits3(rest).to_le_bytes());
+    *at -= 1;
+}
+
+/// The same below 1,000.
+#[inline]
+fn small(row: &mut [u8; ROW_BYTES], at: &mut usize, n: usize) {
+    let text = SMALL[n];
+    put(row, at, &text.to_le_bytes());
+    *at -= 4 - (text >> 24) as usize;
 }
 
 fn number_wide(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
@@ -186,33 +206,32 @@ fn number_wide(row: &mut [u8; ROW_BYTES], at: &mut usize, n: u64) {
     *at -= zeros as usize;
 }
 
-/// Milliseconds since 1970. Most reports of a batch are of the same second or of a few.
+/// Milliseconds since 1970. Most reports of a batch are of the same moment, or at least of the same second.
 #[inline]
-fn time(row: &mut [u8; ROW_BYTES], at: &mut usize, ms: i64, second: &mut (i64, [u8; 10])) {
-    let (whole, rest) = (ms.div_euclid(1_000), ms.rem_euclid(1_000));
-    if whole != second.0 && !remember(whole, second) {
-        if ms < 0 {
-            put(row, at, b"-");
-        }
-        number(row, at, ms.unsigned_abs());
+fn time(row: &mut [u8; ROW_BYTES], at: &mut usize, ms: i64, moment: &mut (i64, [u8; 13])) {
+    if ms == moment.0 || remember(ms, moment) {
+        put(row, at, &moment.1);
         return;
     }
-    put(row, at, &second.1);
-    // Without the point.
-    put(row, at, &(POINT[rest as usize] >> 8).to_le_bytes());
-    *at -= 1;
+    if ms < 0 {
+        put(row, at, b"-");
+    }
+    number(row, at, ms.unsigned_abs());
 }
 
-/// Keeps the digits of a second if they are ten: from September 2001 to November 2286.
-#[cold]
-fn remember(whole: i64, second: &mut (i64, [u8; 10])) -> bool {
-    if !(1_000_000_000..10_000_000_000).contains(&whole) {
+/// Keeps the digits of a moment if they are thirteen: from September 2001 to November 2286.
+fn remember(ms: i64, moment: &mut (i64, [u8; 13])) -> bool {
+    if !(1_000_000_000_000..10_000_000_000_000).contains(&ms) {
         return false;
     }
-    second.0 = whole;
-    let (high, low) = (SMALL[(whole / 100_000_000) as usize], digits8((whole % 100_000_000) as u32));
-    second.1[..2].copy_from_slice(&high.to_le_bytes()[..2]);
-    second.1[2..].copy_from_slice(&low.to_le_bytes());
+    let (whole, rest) = (ms / 1_000, ms % 1_000);
+    if whole != moment.0 / 1_000 {
+        let (high, low) = (SMALL[(whole / 100_000_000) as usize], digits8((whole % 100_000_000) as u32));
+        moment.1[..2].copy_from_slice(&high.to_le_bytes()[..2]);
+        moment.1[2..10].copy_from_slice(&low.to_le_bytes());
+    }
+    moment.1[10..].copy_from_slice(&digits3(rest as usize).to_le_bytes()[..3]);
+    moment.0 = ms;
     true
 }
 
@@ -246,16 +265,13 @@ fn degrees(row: &mut [u8; ROW_BYTES], at: &mut usize, e7: i32, rest_e9: i8) {
         put(row, at, b"-");
     }
     let n = e7.unsigned_abs();
-    number(row, at, u64::from(n / 10_000_000));
-    // The point and three digits, three more, and the last.
-    let decimals = n % 10_000_000;
-    let (first, rest) = (decimals / 10_000, decimals % 10_000);
-    let then = u64::from(POINT[rest as usize / 10] >> 8) | (u64::from(u32::from(b'0') + rest % 10) << 24);
-    put(row, at, &(u64::from(POINT[first as usize]) | (then << 32)).to_le_bytes());
-    if rest_e9 != 0 {
-        let rest = rest_e9.unsigned_abs();
-        put(row, at, &[b'0' + rest / 10, b'0' + rest % 10]);
-    }
+    small(row, at, n as usize / 10_000_000);
+    // The point and nine digits; the last two are overwritten where they are none.
+    let decimals = n % 10_000_000 * 100 + u32::from(rest_e9.unsigned_abs());
+    put(row, at, &POINT[decimals as usize / 1_000_000].to_le_bytes());
+    let (then, last) = (digits3(decimals as usize / 1_000 % 1_000), digits3(decimals as usize % 1_000));
+    put(row, at, &(u64::from(then) | (u64::from(last) << 24)).to_le_bytes());
+    *at -= if rest_e9 == 0 { 4 } else { 2 };
 }
 
 /// Thousandths with all three decimals.
@@ -289,12 +305,12 @@ mod tests {
             let expected = format!("{n} {}.{:03}", 7 * n / 1_000, 7 * n % 1_000);
             assert_eq!(&row[..at], expected.as_bytes());
         }
-        let mut second = NO_SECOND;
+        let mut moment = NO_MOMENT;
         for ms in
             [0, -1, 999, -1_000, 999_999_999_999, 1_000_000_000_000, 1_767_596_400_007, 1_767_596_400_999, i64::MAX]
         {
             let (mut row, mut at) = ([0; ROW_BYTES], 0);
-            time(&mut row, &mut at, ms, &mut second);
+            time(&mut row, &mut at, ms, &mut moment);
             assert_eq!(&row[..at], ms.to_string().as_bytes());
         }
     }

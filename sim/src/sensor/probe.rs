@@ -32,9 +32,15 @@ struct Entry {
     vehicle: u64,
     /// Step in which it reports next.
     due_step: u32,
-    /// Index of its probe, if it is one.
+    /// Index of its probe, if it is one and more has to be known of it than what follows.
     probe: u32,
+    /// Of one that reports plainly: how many times it has, and how many seconds lie between.
+    seq: u32,
+    interval_s: u32,
 }
+
+/// Nobody is in this slot.
+const EMPTY: Entry = Entry { vehicle: NOBODY, due_step: NEVER, probe: NEVER, seq: 0, interval_s: 0 };
 
 /// A vehicle that reports.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,8 +78,34 @@ impl Probes {
     pub(super) fn due(&mut self, slot: u32, vehicle: VehicleId, step: u32, setup: &Setup<'_>) -> Option<(u32, bool)> {
         match self.entries.get(slot as usize) {
             Some(entry) if entry.vehicle == vehicle.0 => (entry.due_step <= step).then_some((entry.probe, false)),
-            Some(_) | None => self.arrive(slot as usize, vehicle, step, setup),
+            Some(_) | None => {
+                let new = self.arrive(slot as usize, vehicle, step, setup)?;
+                let probe = self.free.pop().unwrap_or_else(|| {
+                    self.all.push(new);
+                    (self.all.len() - 1) as u32
+                });
+                self.all[probe as usize] = new;
+                let entry = &mut self.entries[slot as usize];
+                entry.probe = probe;
+                (entry.due_step <= step).then_some((probe, true))
+            }
         }
+    }
+
+    /// The number of the report that the vehicle in a slot makes in this step, where all report plainly
+    /// ([`SensorConfig::is_plain`]), 0 if none: its entry is all that is touched.
+    #[inline]
+    pub(super) fn due_plainly(&mut self, slot: u32, vehicle: VehicleId, step: u32, setup: &Setup<'_>) -> u32 {
+        if self.entries.get(slot as usize).is_none_or(|entry| entry.vehicle != vehicle.0) {
+            self.arrive(slot as usize, vehicle, step, setup);
+        }
+        let entry = &mut self.entries[slot as usize];
+        if entry.due_step > step {
+            return 0;
+        }
+        entry.due_step = step + entry.interval_s;
+        entry.seq += 1;
+        entry.seq
     }
 
     pub(super) fn get_mut(&mut self, probe: u32) -> &mut Probe {
@@ -90,30 +122,24 @@ impl Probes {
         entry.due_step = step_of(probe.due_ms);
     }
 
+    /// Gives a slot to a newcomer, and says what is known of it if it is a probe.
     #[cold]
-    fn arrive(&mut self, slot: usize, vehicle: VehicleId, step: u32, setup: &Setup<'_>) -> Option<(u32, bool)> {
+    fn arrive(&mut self, slot: usize, vehicle: VehicleId, step: u32, setup: &Setup<'_>) -> Option<Probe> {
         if slot >= self.entries.len() {
-            let nobody = Entry { vehicle: NOBODY, due_step: NEVER, probe: NEVER };
-            self.entries.resize(slot + 1, nobody);
+            self.entries.resize(slot + 1, EMPTY);
         }
         let left = self.entries[slot].probe;
         if left != NEVER {
             self.free.push(left);
         }
-        self.entries[slot] = Entry { vehicle: vehicle.0, due_step: NEVER, probe: NEVER };
+        self.entries[slot] = Entry { vehicle: vehicle.0, ..EMPTY };
         if unit(setup.seed, vehicle.0, 0, Stream::Probe) >= setup.config.probe_share {
             return None;
         }
         let new = Probe::new(vehicle.0, step, setup);
-        let probe = self.free.pop().unwrap_or_else(|| {
-            self.all.push(new);
-            (self.all.len() - 1) as u32
-        });
-        self.all[probe as usize] = new;
-        let due_step = step_of(new.due_ms);
-        self.entries[slot].probe = probe;
-        self.entries[slot].due_step = due_step;
-        (due_step <= step).then_some((probe, true))
+        self.entries[slot].due_step = step_of(new.due_ms);
+        self.entries[slot].interval_s = new.interval_ms / 1_000;
+        Some(new)
     }
 }
 

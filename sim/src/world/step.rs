@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::part::{LaneState, Tail, left_of};
-use crate::cars::{CROSSED, Car, FRESH};
+use crate::cars::{CROSSED, Car, Cars, FRESH, Who};
 use crate::map::Lane;
 use crate::vehicle::VehicleId;
 
@@ -119,20 +119,17 @@ impl<'a> Step<'a> {
     ///
     /// Who has just entered is there from the end of the second on: a move of no distance and no time.
     pub fn moves(&self) -> impl Iterator<Item = Move> + use<'a> {
-        let world = self.world;
-        let stayed = world.cars().filter(|(_, car)| car.who.flags & CROSSED == 0).map(|(lane, car)| {
-            let piece = Piece {
-                vehicle: VehicleId(u64::from(car.who.id)),
-                slot: car.who.slot,
-                speed_mm_s: i64::from(car.speed_mm_s),
-                kind: car.who.kind,
-            };
-            if car.who.flags & FRESH != 0 {
-                return piece.on(lane, (car.pos_mm, car.pos_mm), (1_000, 1_000), true);
-            }
-            piece.on(lane, (car.pos_mm - car.speed_mm_s, car.pos_mm), (0, 1_000), true)
-        });
-        world.parts.iter().flat_map(|part| part.pieces.iter().copied()).chain(stayed)
+        self.crossed().chain(self.lanes().flat_map(|on| on.moves()))
+    }
+
+    /// The moves of those who crossed onto another lane, or whose trip ended.
+    pub(crate) fn crossed(&self) -> impl Iterator<Item = Move> + use<'a> {
+        self.world.parts.iter().flat_map(|part| part.pieces.iter().copied())
+    }
+
+    /// All lanes with somebody on them, in order.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = OnLane<'a>> + use<'a> {
+        self.world.lanes()
     }
 
     /// Trips that ended in this second: where, and whose.
@@ -143,6 +140,57 @@ impl<'a> Step<'a> {
     /// Who was made to do something in a gridlock.
     pub fn forced(&self) -> impl Iterator<Item = Forced> + use<'a> {
         self.world.parts.iter().flat_map(|part| part.forced.iter().copied())
+    }
+}
+
+/// Everybody who is on one lane at the end of a second, those in front first, in columns of the same order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnLane<'a> {
+    lane: &'a Lane,
+    pos_mm: &'a [i32],
+    speed_mm_s: &'a [i32],
+    who: &'a [Who],
+}
+
+/// Where somebody is at the end of a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) vehicle: VehicleId,
+    pub(crate) slot: u32,
+    pub(crate) segment: SegmentIndex,
+    /// From the begin of the segment.
+    pub(crate) at_mm: i32,
+    pub(crate) speed_mm_s: i32,
+}
+
+impl<'a> OnLane<'a> {
+    pub(crate) fn segment(&self) -> SegmentIndex {
+        self.lane.segment
+    }
+
+    /// The moves of those who were here all second.
+    pub(crate) fn moves(self) -> impl Iterator<Item = Move> + use<'a> {
+        let Self { lane, pos_mm, speed_mm_s, who } = self;
+        let cars = pos_mm.iter().zip(speed_mm_s).zip(who).filter(|(_, who)| who.flags & CROSSED == 0);
+        cars.map(move |((&pos, &speed), who)| {
+            let vehicle = VehicleId(u64::from(who.id));
+            let piece = Piece { vehicle, slot: who.slot, speed_mm_s: i64::from(speed), kind: who.kind };
+            if who.flags & FRESH != 0 {
+                return piece.on(lane, (pos, pos), (1_000, 1_000), true);
+            }
+            piece.on(lane, (pos - speed, pos), (0, 1_000), true)
+        })
+    }
+
+    /// Where those are who were here all second.
+    pub(crate) fn seen(self) -> impl Iterator<Item = Seen> + use<'a> {
+        let Self { lane, pos_mm, speed_mm_s, who } = self;
+        let cars = pos_mm.iter().zip(speed_mm_s).zip(who).filter(|(_, who)| who.flags & CROSSED == 0);
+        let segment = lane.segment;
+        cars.map(move |((&at_mm, &speed_mm_s), who)| {
+            let vehicle = VehicleId(u64::from(who.id));
+            Seen { vehicle, slot: who.slot, segment, at_mm, speed_mm_s }
+        })
     }
 }
 
@@ -157,6 +205,24 @@ pub struct Overlap {
 }
 
 impl World {
+    /// All lanes with somebody on them, in order.
+    fn lanes(&self) -> impl Iterator<Item = OnLane<'_>> + '_ {
+        self.parts.iter().flat_map(|part| {
+            let own = self.map.parts[part.number].lanes.clone();
+            let lanes = self.map.lanes[own.start as usize..own.end as usize].iter();
+            lanes.zip(&part.lanes).filter(|(_, state)| state.count > 0).map(|(lane, state)| {
+                let places = lane.base as usize..lane.base as usize + usize::from(state.count);
+                let Cars { pos_mm, speed_mm_s, who } = &part.cars;
+                OnLane {
+                    lane,
+                    pos_mm: &pos_mm[places.clone()],
+                    speed_mm_s: &speed_mm_s[places.clone()],
+                    who: &who[places],
+                }
+            })
+        })
+    }
+
     /// Everybody on the road with his lane, in the order of lanes, those in front first.
     pub(super) fn cars(&self) -> impl Iterator<Item = (&Lane, Car)> + '_ {
         self.parts.iter().flat_map(move |part| {

@@ -79,6 +79,23 @@ fn exact_sensors_say_everything_once_at_once_and_in_order() {
 }
 
 #[test]
+fn the_short_way_of_exact_sensors_says_what_the_long_way_says() {
+    let seed = 42;
+    let fleet = |interval_s, jitter_share| Fleet { interval_s, jitter_share, ..Fleet::exact().remove(0) };
+    for (interval_s, probe_share) in [(1, 1.0), (1, 0.4), (7, 1.0)] {
+        // Less than a millisecond of jitter is none, but it takes the long way.
+        let said = [0.0, 1e-5].map(|jitter_share| {
+            let fleets = vec![fleet(interval_s, jitter_share)];
+            run(seed, &SensorConfig { fleets, probe_share, ..SensorConfig::default() }, 200)
+        });
+        let [short, long] = &said;
+        println!("seed {seed}: {} positions every {interval_s} s", positions(short).len());
+        assert!(positions(short).len() > 2_000 && short.iter().any(|(said, _)| !said.others.is_empty()));
+        assert!(short == long, "every {interval_s} s, {probe_share} of all");
+    }
+}
+
+#[test]
 fn what_is_lost_and_what_comes_twice_is_named() {
     let seed = 33;
     let whole = by_number(&positions(&run(seed, &exact(), 200)));
