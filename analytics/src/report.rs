@@ -81,6 +81,8 @@ pub enum ReportError {
     TooMuch { rows_max: usize },
     #[error("a thread that read the archive ended early")]
     Panicked,
+    #[error("making a table was stopped")]
+    Stopped,
     #[error("{0}")]
     Calendar(#[from] CalendarError),
     #[error("there is no {kind} `{name}` on this network{near}")]

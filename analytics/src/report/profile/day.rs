@@ -109,6 +109,12 @@ impl DaySums {
         Ok(day)
     }
 
+    /// The sums alone: what bottlenecks are found in is let go.
+    #[must_use]
+    pub fn without_rows(self) -> Self {
+        Self { rows: Vec::new(), ..self }
+    }
+
     /// A segment (row of [`DaySums::segments`]) in a quarter of an hour.
     pub fn sum(&self, at: usize, quarter: usize) -> &Sum {
         &self.sums[at * QUARTERS + quarter]

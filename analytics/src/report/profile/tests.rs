@@ -1,5 +1,8 @@
 //! Sums over the tables against the same question asked of polars, rows in any order, and two writers at once.
 
+mod days;
+mod months;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -271,6 +274,6 @@ async fn tables_are_made_when_a_day_was_compacted_without_being_asked_for() {
     stop.cancel();
     keeper.await.unwrap();
     let days = dates("2026-06-01..2026-06-02").unwrap();
-    assert_eq!(update(&history, &days).unwrap(), Updated { made: 0, kept: 2 });
+    assert_eq!(update(&history, &days).unwrap(), Updated { made: 0, kept: 2, summed: 0 });
     assert_eq!(hour_files(&history, &days).len(), 2);
 }
