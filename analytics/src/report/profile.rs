@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! profile/hours/city=C/date=2026-09-07/part.parquet        one local day: segment × hour
-//! profile/weekdays/city=C/month=2026-09/weekday=1/part.parquet   segment × quarter of an hour, all Mondays of the month
+//! profile/weekdays/city=C/month=2026-09/weekday=1/part.parquet   segment × hour, all Mondays of the month
 //! profile/bottlenecks/city=C/date=2026-09-07/part.json     where it jammed, see [`super::bottlenecks`]
 //! profile/quarters/city=C/month=2026-09/part.parquet       a month that is over: segment × day × quarter, see [`months`]
 //! ```
@@ -16,7 +16,7 @@
 //! file anew from the archive: adding a day twice changes nothing. A local day is over when every UTC day that it
 //! touches is, or when newer days are there.
 //!
-//! Memory while days are added: twice 4 KiB a segment, and 24 B a row of a day for its bottlenecks.
+//! Memory while days are added: twice 1 KiB a segment, and 24 B a row of a day for its bottlenecks.
 
 mod add;
 pub mod columns;

@@ -4,7 +4,7 @@
 //!
 //! `hours`: `segment`, `day` (days since 1970 of the local date), `hour`, `distance_mm`, `time_ms`, `delay_ms`,
 //! `vehicles_min` (at least so many pseudonyms), `minutes`, `free_flow_mmps`, `length_mm`, `reports`; by segment, then hour.
-//! `weekdays`: `segment`, `quarter`, `days`, and the same sums; by segment, then quarter.
+//! `weekdays`: `segment`, `hour`, `days`, and the same sums; by segment, then hour.
 //! `quarters`: `segment`, `day`, `quarter`, `distance_mm`, `time_ms`, `delay_ms`, `vehicles_min`, `minutes`,
 //! `free_flow_mmps_minutes` (the speed times the minutes that it held for, summed); by segment, day, quarter.
 //!
@@ -30,14 +30,14 @@ use parquet::file::metadata::{
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::day::{DaySums, QUARTERS, Sum};
+use super::day::{self, DaySums, Sum};
 use crate::report::{History, ReportError};
 
 /// The key of the days in a file's metadata.
 const DAYS_KEY: &str = "arterial.days";
 
 /// How rows of the tables stand; a file that was made in another way is made again.
-const LAYOUT: &str = "3";
+const LAYOUT: &str = "4";
 
 /// Rows of a page of hours, of which a path needs a few; weekdays are read whole.
 const HOURS_PAGE_ROWS: usize = 1_440;
@@ -99,7 +99,7 @@ struct Layout {
 }
 
 const WEEKDAYS: [&str; 9] =
-    ["segment", "quarter", "days", "distance_mm", "time_ms", "delay_ms", "reports", "minutes", "vehicles_min"];
+    ["segment", "hour", "days", "distance_mm", "time_ms", "delay_ms", "reports", "minutes", "vehicles_min"];
 
 /// The table of hours of a date.
 pub fn hours_path(history: &History, date: Date) -> PathBuf {
@@ -203,9 +203,7 @@ fn footer(path: &Path) -> Result<Option<ParquetMetaData>, ReportError> {
 pub fn write_hours(path: &Path, sums: &DaySums, day: i64, days: &Sources) -> Result<(), ReportError> {
     let all: Vec<usize> = (0..sums.segments.len()).collect();
     let pieces = all.chunks(PIECE).map(|piece| {
-        let cells = piece.iter().flat_map(|&at| (0..24).map(move |hour| (at, hour)));
-        let rows: Vec<(usize, usize, Sum)> =
-            cells.map(|(at, hour)| (at, hour, sums.hour(at, hour))).filter(|(_, _, sum)| sum.days > 0).collect();
+        let rows = seen(sums, piece);
         let small = |of: &dyn Fn(&(usize, usize, Sum)) -> i32| {
             Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef
         };
@@ -237,11 +235,7 @@ pub fn write_hours(path: &Path, sums: &DaySums, day: i64, days: &Sources) -> Res
 pub fn write_weekday(path: &Path, sums: &DaySums, days: &Sources) -> Result<(), ReportError> {
     let all: Vec<usize> = (0..sums.segments.len()).collect();
     let pieces = all.chunks(PIECE).map(|piece| {
-        let cells = piece.iter().flat_map(|&at| (0..QUARTERS).map(move |quarter| (at, quarter)));
-        let rows: Vec<(usize, usize, Sum)> = cells
-            .map(|(at, quarter)| (at, quarter, *sums.sum(at, quarter)))
-            .filter(|(_, _, sum)| sum.days > 0)
-            .collect();
+        let rows = seen(sums, piece);
         let small = |of: &dyn Fn(&(usize, usize, Sum)) -> i32| {
             Arc::new(rows.iter().map(of).collect::<Int32Array>()) as ArrayRef
         };
@@ -250,7 +244,7 @@ pub fn write_weekday(path: &Path, sums: &DaySums, days: &Sources) -> Result<(), 
         };
         Ok(vec![
             whole(&|(at, _, _)| sums.segments[*at].0),
-            small(&|(_, quarter, _)| *quarter as i32),
+            small(&|(_, hour, _)| *hour as i32),
             small(&|(_, _, s)| s.days),
             whole(&|(_, _, s)| s.distance_mm),
             whole(&|(_, _, s)| s.time_ms),
@@ -283,6 +277,12 @@ pub(super) fn write_quarters(
     write(path, layout, pieces, days)
 }
 
+/// Segments and hours with a vehicle, of some segments.
+fn seen(sums: &DaySums, segments: &[usize]) -> Vec<(usize, usize, Sum)> {
+    let cells = segments.iter().flat_map(|&at| (0..day::HOURS).map(move |hour| (at, hour)));
+    cells.map(|(at, hour)| (at, hour, *sums.sum(at, hour))).filter(|(_, _, sum)| sum.days > 0).collect()
+}
+
 /// Adds what a weekday's file holds to sums; nothing where there is no file.
 ///
 /// # Errors
@@ -304,12 +304,12 @@ pub fn read_weekday(path: &Path, sums: &mut DaySums) -> Result<(), ReportError> 
         let columns = (|| {
             Some((whole(0)?, small(1)?, small(2)?, whole(3)?, whole(4)?, whole(5)?, small(6)?, small(7)?, small(8)?))
         })();
-        let Some((segment, quarter, days, distance, time, delay, reports, minutes, vehicles)) = columns else {
+        let Some((segment, hour, days, distance, time, delay, reports, minutes, vehicles)) = columns else {
             return Err(damaged("a column is not of its type".to_owned()));
         };
         for row in 0..batch.num_rows() {
             let Ok(at) = sums.segments.binary_search_by_key(&segment[row], |s| s.0) else { continue };
-            let Some(quarter) = usize::try_from(quarter[row]).ok().filter(|q| *q < QUARTERS) else { continue };
+            let Some(hour) = usize::try_from(hour[row]).ok().filter(|hour| *hour < day::HOURS) else { continue };
             let sum = Sum {
                 distance_mm: distance[row],
                 time_ms: time[row],
@@ -319,7 +319,7 @@ pub fn read_weekday(path: &Path, sums: &mut DaySums) -> Result<(), ReportError> 
                 vehicles_min: vehicles[row],
                 days: days[row],
             };
-            sums.add(at, quarter, &sum);
+            sums.add(at, hour, &sum);
         }
     }
     Ok(())

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array};
 use jiff::civil::Date;
 
-use super::day::QUARTERS;
 use super::file::{self, Sources};
 use super::{Files, Made, made_of};
 use crate::archive::cells::Cells;
@@ -31,6 +30,9 @@ use crate::calendar::{Clock, date_of_number, day_number};
 use crate::report::place::signed;
 use crate::report::read::{DAY_MS, rows_of};
 use crate::report::{History, ReportError};
+
+/// Quarters of an hour of a wall clock's day.
+const QUARTERS: usize = 96;
 
 /// Segments whose rows are in memory at a time.
 const PIECE: usize = 128;

@@ -20,6 +20,14 @@ use crate::report::{History, ReportError, When, read};
 /// Columns of hours that are read: the first of a file.
 const COLUMNS: usize = 9;
 
+/// What is read at once of hours: the ids of a path lie all over the city's, so of the pages of a day every second or third is
+/// wanted. Of a month's column it is the few pages of one segment.
+const HOURS_BYTES: usize = 64 << 10;
+const QUARTERS_BYTES: usize = 16 << 10;
+
+/// Segments of a month that one thread reads at a time.
+const SEGMENTS: usize = 16;
+
 /// Rows of the tables of hours of some segments, which are sorted; the day is that of `clock`.
 ///
 /// # Errors
@@ -27,8 +35,8 @@ const COLUMNS: usize = 9;
 pub fn seen_of(history: &History, segments: &[i64], when: &When, clock: &Clock) -> Result<Vec<Seen>, ReportError> {
     let days = clock.date(0)..=clock.date(clock.days() - 1);
     let slot = |hour: usize| when.has_hour(hour as u32).then_some(hour);
-    let wanted = Wanted::of(segments, clock, &slot);
-    let of_files = shared(&hour_files(history, &days), |path| wanted.of_file(path, &file::HOURS[..COLUMNS]))?;
+    let wanted = Wanted { names: &file::HOURS[..COLUMNS], piece_bytes: HOURS_BYTES, ..Wanted::of(clock, &slot) };
+    let of_files = shared(&hour_files(history, &days), |path| wanted.of_file(path, segments))?;
     Ok(of_files.into_iter().flatten().collect())
 }
 
@@ -44,15 +52,16 @@ pub fn seen_of_months(
 ) -> Result<Vec<Seen>, ReportError> {
     let quarters = (slot_minutes as usize / 15).max(1);
     let slot = |quarter: usize| Some(quarter / quarters);
-    let wanted = Wanted::of(segments, clock, &slot);
-    let of_files = shared(paths, |path| wanted.of_file(path, &file::QUARTERS_OF_MONTH))?;
+    let wanted = Wanted::of(clock, &slot);
+    let pieces: Vec<_> = paths.iter().flat_map(|path| segments.chunks(SEGMENTS).map(move |of| (path, of))).collect();
+    let of_files = shared(&pieces, |(path, segments)| wanted.of_file(path, segments))?;
     Ok(of_files.into_iter().flatten().collect())
 }
 
 /// Which rows of a table are wanted.
 struct Wanted<'a> {
-    /// Sorted.
-    segments: &'a [i64],
+    names: &'a [&'a str],
+    piece_bytes: usize,
     first_day: i64,
     days: usize,
     /// The slot of a row's hour or quarter; `None` where it is not asked for.
@@ -60,19 +69,22 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn of(segments: &'a [i64], clock: &Clock, slot: &'a (dyn Fn(usize) -> Option<usize> + Sync)) -> Self {
-        Self { segments, first_day: day_number(clock.date(0)), days: clock.days(), slot }
+    /// Of tables of months.
+    fn of(clock: &Clock, slot: &'a (dyn Fn(usize) -> Option<usize> + Sync)) -> Self {
+        let (first_day, days) = (day_number(clock.date(0)), clock.days());
+        Self { names: &file::QUARTERS_OF_MONTH, piece_bytes: QUARTERS_BYTES, first_day, days, slot }
     }
 
-    fn of_file(&self, path: &Path, names: &[&str]) -> Result<Vec<Seen>, ReportError> {
+    /// Rows of some segments, which are sorted.
+    fn of_file(&self, path: &Path, segments: &[i64]) -> Result<Vec<Seen>, ReportError> {
         let damaged = |what: String| ReportError::Damaged { path: path.into(), what };
-        // The ids of a path lie all over the city's, so of the pages of a day every second or third is wanted.
-        let ahead = Ahead::open(path).map_err(|error| ReportError::Io { path: path.into(), error })?;
-        let Some(reader) = read::pruned(path, ahead, names, Some(self.segments))? else { return Ok(Vec::new()) };
+        let failed = |error| ReportError::Io { path: path.into(), error };
+        let ahead = Ahead::open_by(path, self.piece_bytes).map_err(failed)?;
+        let Some(reader) = read::pruned(path, ahead, self.names, Some(segments))? else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for batch in reader {
             let batch = batch.map_err(|e| damaged(e.to_string()))?;
-            let is_known = self.take(&batch, &mut seen).is_some();
+            let is_known = self.take(&batch, segments, &mut seen).is_some();
             if !is_known {
                 return Err(damaged("a column is not of its type".to_owned()));
             }
@@ -84,7 +96,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The rows of a batch that are wanted; `None` where a column has another type.
-    fn take(&self, batch: &RecordBatch, seen: &mut Vec<Seen>) -> Option<()> {
+    fn take(&self, batch: &RecordBatch, segments: &[i64], seen: &mut Vec<Seen>) -> Option<()> {
         let whole = |at: usize| Some(&batch.column(at).as_primitive_opt::<Int64Type>()?.values()[..]);
         let small = |at: usize| Some(&batch.column(at).as_primitive_opt::<Int32Type>()?.values()[..]);
         let (segment, day, slot) = (whole(0)?, small(1)?, small(2)?);
@@ -97,7 +109,7 @@ impl<'a> Wanted<'a> {
             // Rows stand by segment: the answer for the row before is that of most rows.
             let is_wanted = match last {
                 Some((of, answer)) if of == segment[row] => answer,
-                _ => self.segments.binary_search(&segment[row]).is_ok(),
+                _ => segments.binary_search(&segment[row]).is_ok(),
             };
             last = Some((segment[row], is_wanted));
             if !is_wanted {

@@ -17,7 +17,7 @@ use crate::report::{History, When};
 
 /// The end of a month, a whole one with the day of 25 hours, and the begin of another. Many rows are not there.
 fn autumn() -> Made {
-    Made { vehicles: 3.0, hours: (1, 6), ..made("2026-09-27", "2026-11-04") }
+    Made { vehicles: 3.0, hours: (1, 9), ..made("2026-09-27", "2026-11-04") }
 }
 
 const STRETCH: &str = "2026-09-27..2026-11-04";
