@@ -81,8 +81,9 @@ pub fn update_until(
     let mut updated = Updated { kept: over.len(), ..Updated::default() };
     // Days of one weekday and month are one sum: they are added up together, so that it is written once.
     let mut missing: BTreeMap<PathBuf, Vec<(Date, String)>> = BTreeMap::new();
-    for (date, source) in over {
-        if !Kept::of(history, date, &source)?.is_all() {
+    let kept = sums::shared(&over, |(date, source)| Kept::of(history, *date, source))?;
+    for ((date, source), kept) in over.into_iter().zip(kept) {
+        if !kept.is_all() {
             missing.entry(file::weekday_path(history, date)).or_default().push((date, source));
         }
     }
