@@ -369,7 +369,8 @@ fn write(
     })
 }
 
-/// Puts a file in the place of another at once: whoever reads sees the one or the other, also after a crash.
+/// Puts a file in the place of another at once: whoever reads sees the one or the other, also after a crash. Who writes
+/// holds [`lock`].
 ///
 /// # Errors
 /// A folder or file that cannot be written.
@@ -377,7 +378,8 @@ pub fn replace(path: &Path, fill: impl FnOnce(&File) -> Result<(), ReportError>)
     let failed = |error| ReportError::Write { path: path.into(), error };
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
-    let beside = folder.join(format!(".part-{}", std::process::id()));
+    // One name, since one at a time writes: what a crash left is written over.
+    let beside = folder.join(".part");
     let file = File::create(&beside).map_err(failed)?;
     if let Err(error) = fill(&file) {
         fs::remove_file(&beside).map_err(failed)?;

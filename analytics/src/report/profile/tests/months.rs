@@ -110,9 +110,13 @@ fn a_month_is_made_whole_or_not_at_all_and_goes_with_its_cells() {
             assert!(path.ends_with("part.parquet"), "{}", path.display());
         }
     }
-    make(&history);
-    assert_eq!(read(&history, STRETCH), 2);
+    // What a crash left is written over.
     let september = file::quarters_path(&history, day("2026-09-30"));
+    let left = september.with_file_name(".part");
+    fs::create_dir_all(september.parent().unwrap()).unwrap();
+    fs::write(&left, vec![0; 1 << 20]).unwrap();
+    make(&history);
+    assert_eq!((read(&history, STRETCH), left.exists()), (2, false));
     assert!(september.exists());
     // The archive lets go of September and the begin of October.
     for gone in ["2026-09-26", "2026-09-27", "2026-09-28", "2026-09-29", "2026-09-30", "2026-10-01", "2026-10-02"] {
