@@ -113,6 +113,7 @@ fn a_month_is_made_whole_or_not_at_all_and_goes_with_its_cells() {
     // What a crash left is written over.
     let september = file::quarters_path(&history, day("2026-09-30"));
     let left = september.with_file_name(".part");
+    fs::remove_dir_all(folder.path().join("profile")).unwrap();
     fs::create_dir_all(september.parent().unwrap()).unwrap();
     fs::write(&left, vec![0; 1 << 20]).unwrap();
     make(&history);
