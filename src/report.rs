@@ -292,8 +292,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             return Ok(writeln!(std::io::stdout(), "{}", lines.join("\n"))?);
         }
         Command::Update { days, .. } => {
-            let done = profile::update(&history, &days.stretch(&history)?)?;
-            writeln!(std::io::stdout(), "days made {}, already there {}", done.made, done.kept)?;
+            let stretch = days.stretch(&history)?;
+            let done = profile::update(&history, &stretch)?;
+            let months = profile::months::update(&history, &stretch, &|| false)?;
+            writeln!(std::io::stdout(), "days made {}, already there {}; months {months}", done.made, done.kept)?;
             return Ok(());
         }
     };

@@ -6,7 +6,7 @@
 //! - [`place`]: what a report is about: a segment, a corridor, a zone, the city
 //! - [`read`]: which files and pages hold it
 //! - [`series`]: rows → sums and travel times by local day and slot of the clock
-//! - [`profile`]: the tables that are kept beside the archive, one local day after the other
+//! - [`profile`]: the tables that are kept beside the archive, by day, by weekday, by month
 //! - [`statistics`]: a change between two groups of days, with its interval
 //! - [`typical`], [`compare`], [`ranking`], [`reliability`], [`bottlenecks`], [`quality`]: the reports
 //! - [`told`], [`table`], [`plot`], [`notes`], [`page`], [`words`]: how they are told
@@ -81,6 +81,8 @@ pub enum ReportError {
     TooMuch { rows_max: usize },
     #[error("a thread that read the archive ended early")]
     Panicked,
+    #[error("making a table was stopped")]
+    Stopped,
     #[error("{0}")]
     Calendar(#[from] CalendarError),
     #[error("there is no {kind} `{name}` on this network{near}")]

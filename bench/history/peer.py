@@ -1,9 +1,10 @@
-"""The same questions in SQL, for DuckDB. usage: peer.py ARCHIVE segment|corridor|typical|change WHICH FROM TO [MIDDLE]
+"""The same questions in SQL, for DuckDB.
+usage: peer.py ARCHIVE segment|path|cells|corridor|typical|change WHICH FROM TO [MIDDLE]
 
-WHICH is a segment, a file of segments, nothing, or the first day after; MIDDLE that day for a corridor. Says
-`question_ms N` on standard error. It is given the files of the days that are asked for, as we give them to ourselves: cells
-for a segment, the tables of hours or of weekdays for the rest. It reads only; weekdays and quarters of a segment are of UTC,
-which is less work than a city's clock.
+WHICH is a segment (also of `cells`), a file of segments, nothing, or the first day after; MIDDLE that day for a corridor.
+Says `question_ms N` on standard error. It is given the files of the days that are asked for, as we give them to ourselves:
+the tables of months for a typical week, those of hours or of weekdays for the rest; `cells` asks the cells for that week, with
+weekdays of UTC, which is less work than a city's clock. It reads only.
 """
 import datetime
 import glob
@@ -23,14 +24,45 @@ def day_files(pattern, archive, first, last):
     return found
 
 
+def months(pattern, archive, first, last):
+    """Files of every month that a stretch touches."""
+    one, end = (datetime.date.fromisoformat(day).replace(day=1) for day in (first, last))
+    found = []
+    while one <= end:
+        found += glob.glob(os.path.join(archive, pattern.format(f"{one:%Y-%m}")))
+        one = (one + datetime.timedelta(32)).replace(day=1)
+    return found
+
+
+def signed(segment):
+    """A segment's 64 bits as the archive has them."""
+    value = int(segment, 16)
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def listed(path):
+    with open(path, encoding="utf-8") as text:
+        return [int(line) for line in text]
+
+
 def main():
     archive, what, which, first, last = sys.argv[1:6]
     db = duckdb.connect()
     begin = time.perf_counter()
     cells = "cells_5min/city=*/date={}/*.parquet"
-    if what == "segment":
-        value = int(which, 16)
-        ids = [value - (1 << 64) if value >= 1 << 63 else value]
+    if what in ("segment", "path"):
+        ids = [signed(which)] if what == "segment" else listed(which)
+        files = months("profile/quarters/city=*/month={}/*.parquet", archive, first, last)
+        days = [(datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days for day in (first, last)]
+        rows = db.execute(f"""
+            with slots as (
+                select day, quarter, sum(distance_mm) as d, sum(time_ms) as t, sum(delay_ms) as lost
+                from read_parquet({files}, hive_partitioning = false)
+                where segment in ({','.join(map(str, ids))}) and day between {days[0]} and {days[1]} group by day, quarter)
+            select (day + 3) % 7 + 1 as weekday, quarter, quantile_cont(t / d, [0.1, 0.5, 0.9]), avg(lost), count(*)
+            from slots group by all""").fetchall()
+    elif what == "cells":
+        ids = [signed(which)]
         files = day_files(cells, archive, first, last)
         rows = db.execute(f"""
             with days as (
@@ -42,8 +74,7 @@ def main():
             select isodow(day), extract('hour' from hour), quarter, quantile_cont(t / d, [0.1, 0.5, 0.9]), avg(lost), count(*)
             from days group by all""").fetchall()
     elif what == "corridor":
-        with open(which, encoding="utf-8") as text:
-            ids = [int(line) for line in text]
+        ids = listed(which)
         files = day_files("profile/hours/city=*/date={}/*.parquet", archive, first, last)
         middle = (datetime.date.fromisoformat(sys.argv[6]) - datetime.date(1970, 1, 1)).days
         rows = db.execute(f"""
@@ -57,9 +88,7 @@ def main():
                    avg(lost) filter (day >= {middle}) - avg(lost) filter (day < {middle}) as more
             from days group by weekday""").fetchall()
     elif what == "typical":
-        files = sorted({f for day in [first, last] for f in glob.glob(
-            os.path.join(archive, f"profile/weekdays/city=*/month={day[:7]}/*/*.parquet"))}
-            | set(day_files("profile/weekdays/city=*/month={:%Y-%m}/*/*.parquet", archive, first, last)))
+        files = months("profile/weekdays/city=*/month={}/*/*.parquet", archive, first, last)
         rows = db.execute(f"""
             select segment, sum(distance_mm) as d, sum(time_ms) as t, sum(delay_ms) as lost, max(vehicles_min)
             from read_parquet({files}, hive_partitioning = false) group by segment order by lost desc limit 50""").fetchall()

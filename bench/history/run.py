@@ -8,6 +8,8 @@ process on both sides, with the files' pages dropped from the cache before it (p
 network's file too). CPU seconds are of the whole process (start, network, question); `question` seconds are of the question
 alone, wall clock, as each side tells them; DuckDB's begin after its import.
 """
+import contextlib
+import glob
 import json
 import os
 import platform
@@ -74,6 +76,8 @@ def main():
     segment = json.loads(ids)["rows"][0]["place"]["id"]
     questions = {
         "segment_90_days": (["typical-day", "--segment", segment, "--from", quarter, "--to", last], ["segment", segment, quarter, last]),
+        "corridor_90_days": (["typical-day", "--corridor", corridor, "--from", quarter, "--to", last],
+                             ["path", os.path.join(work, "corridor.txt"), quarter, last]),
         "corridor_before_after": (["compare", "--corridor", corridor, "--before", before, "--after", after],
                                   ["corridor", os.path.join(work, "corridor.txt"), before.split("..")[0], last,
                                    middle.isoformat()]),
@@ -92,6 +96,10 @@ def main():
             raw.append({"question": name, "turn": turn, "side": "arterial", **told})
             told, _ = asked(folder, [python, os.path.join(HERE, "peer.py"), archive, *theirs])
             raw.append({"question": name, "turn": turn, "side": "duckdb", **told})
+        # As on the last day of a month that is not over: its table is not there, and its days are read from the cells.
+        with put_aside(archive, last[:7]):
+            told, _ = asked(work, [arterial, "report", *questions["segment_90_days"][0], *common])
+        raw.append({"question": "segment_90_days_month_open", "turn": turn, "side": "arterial", **told})
     size = sum(os.path.getsize(os.path.join(p, n)) for p, _, names in os.walk(archive) if "cells_5min" in p for n in names)
     report = {
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": load, "made": made,
@@ -105,6 +113,20 @@ def main():
         json.dump(report, text, indent=1)
         text.write("\n")
     print(json.dumps({k: report[k] for k in ("load", "days", "cells_bytes", "tables_cpu_s", "medians")}, indent=1))
+
+
+@contextlib.contextmanager
+def put_aside(archive, month):
+    """Lets an archive be without the table of a month for a while."""
+    folders = glob.glob(os.path.join(archive, f"profile/quarters/city=*/month={month}"))
+    aside = [os.path.join(archive, f"quarters-aside-{at}") for at, _ in enumerate(folders)]
+    for folder, to in zip(folders, aside):
+        os.rename(folder, to)
+    try:
+        yield
+    finally:
+        for folder, to in zip(folders, aside):
+            os.rename(to, folder)
 
 
 def corridor_segments(arterial, work, corridor):
@@ -125,6 +147,8 @@ def medians(raw):
                 of.setdefault(key, []).append(row[key])
     middle = {q: {s: {k: statistics.median(v) for k, v in of.items()} for s, of in sides.items()} for q, sides in found.items()}
     for sides in middle.values():
+        if "duckdb" not in sides:
+            continue
         a, d = sides["arterial"], sides["duckdb"]
         sides["duckdb_over_arterial"] = {k: round(d[k] / a[k], 2) for k in ("cpu_s", "question_ms") if a.get(k)}
     return middle

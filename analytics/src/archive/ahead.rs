@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-/// Least that is read at once.
+/// Least that is read at once where nothing else is said.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Pieces that are kept; no table has more columns.
@@ -25,6 +25,7 @@ pub(crate) struct Ahead(Arc<Inner>);
 
 struct Inner {
     length: u64,
+    piece_bytes: usize,
     read: Mutex<(File, VecDeque<(u64, Bytes)>)>,
 }
 
@@ -36,9 +37,14 @@ pub(crate) struct From {
 
 impl Ahead {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Self::open_by(path, PIECE_BYTES)
+    }
+
+    /// The same in pieces of at least so many bytes: small ones where pages that are wanted lie far from each other.
+    pub(crate) fn open_by(path: &Path, piece_bytes: usize) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self(Arc::new(Inner { length, read: Mutex::new((file, VecDeque::new())) })))
+        Ok(Self(Arc::new(Inner { length, piece_bytes, read: Mutex::new((file, VecDeque::new())) })))
     }
 
     /// Bytes from a place on: so many at least, or all that there are.
@@ -52,9 +58,10 @@ impl Ahead {
             pieces.push_back((from, bytes));
             return Ok(rest);
         }
-        let mut read = Vec::with_capacity(length.max(PIECE_BYTES));
+        let most = length.max(self.0.piece_bytes);
+        let mut read = Vec::with_capacity(most);
         file.seek(SeekFrom::Start(start))?;
-        file.take(length.max(PIECE_BYTES) as u64).read_to_end(&mut read)?;
+        file.take(most as u64).read_to_end(&mut read)?;
         let bytes = Bytes::from(read);
         pieces.push_back((start, bytes.clone()));
         if pieces.len() > PIECES_MAX {

@@ -164,6 +164,7 @@ fn refused(error: &ReportError) -> Response {
         | ReportError::Write { .. }
         | ReportError::Damaged { .. }
         | ReportError::Panicked
+        | ReportError::Stopped
         | ReportError::Query(_) => (StatusCode::INTERNAL_SERVER_ERROR, "history"),
     };
     if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! profile/hours/city=C/date=2026-09-07/part.parquet        one local day: segment × hour
-//! profile/weekdays/city=C/month=2026-09/weekday=1/part.parquet   segment × quarter of an hour, all Mondays of the month
+//! profile/weekdays/city=C/month=2026-09/weekday=1/part.parquet   segment × hour, all Mondays of the month
 //! profile/bottlenecks/city=C/date=2026-09-07/part.json     where it jammed, see [`super::bottlenecks`]
+//! profile/quarters/city=C/month=2026-09/part.parquet       a month that is over: segment × day × quarter, see [`months`]
 //! ```
 //!
 //! The archive stays what is true: all of this can be deleted and is made again. Columns but for `free_flow_mmps`,
@@ -15,18 +16,22 @@
 //! file anew from the archive: adding a day twice changes nothing. A local day is over when every UTC day that it
 //! touches is, or when newer days are there.
 //!
-//! Memory while a day is added: 4 KiB a segment, and 24 B a row of the day for its bottlenecks.
+//! Memory while days are added: twice 1 KiB a segment, and 24 B a row of a day for its bottlenecks.
 
+mod add;
 pub mod columns;
 pub mod day;
 pub mod file;
 pub mod keep;
+pub mod months;
 pub mod seen;
 pub mod sums;
 
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -34,10 +39,10 @@ use jiff::civil::Date;
 use polars::prelude::*;
 
 use super::place::{Place, PlaceKind};
+use super::read::{DAY_MS, DayFiles};
 use super::series::Series;
 use super::{History, ReportError};
 use crate::calendar::{Clock, date_of_number, day_number};
-use day::DaySums;
 
 /// What an update did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct Updated {
     /// Days that were made now, and that were there already.
     pub made: usize,
     pub kept: usize,
+    /// How often a day was added up of the archive: more than were made where a day took the place of itself.
+    pub summed: usize,
 }
 
 fn query(error: PolarsError) -> ReportError {
@@ -57,30 +64,49 @@ fn query(error: PolarsError) -> ReportError {
 /// # Errors
 /// Whatever the archive says, or a file that cannot be written.
 pub fn update(history: &History, days: &RangeInclusive<Date>) -> Result<Updated, ReportError> {
-    let over = over(history, days)?;
-    let mut missing = Vec::new();
-    for (date, source) in &over {
-        if !Kept::of(history, *date, source)?.is_all() {
-            missing.push((*date, source));
+    update_until(history, days, &|| false)
+}
+
+/// The same, newest days first, until somebody says to stop: the day that has begun is ended.
+///
+/// # Errors
+/// See [`update`].
+pub fn update_until(
+    history: &History,
+    days: &RangeInclusive<Date>,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Updated, ReportError> {
+    let files = history.archive.days()?;
+    let over = over(history, &files, days)?;
+    let mut updated = Updated { kept: over.len(), ..Updated::default() };
+    // Days of one weekday and month are one sum: they are added up together, so that it is written once.
+    let mut missing: BTreeMap<PathBuf, Vec<(Date, String)>> = BTreeMap::new();
+    let kept = sums::shared(&over, |(date, source)| Kept::of(history, *date, source))?;
+    for ((date, source), kept) in over.into_iter().zip(kept) {
+        if !kept.is_all() {
+            missing.entry(file::weekday_path(history, date)).or_default().push((date, source));
         }
     }
-    let mut updated = Updated { made: 0, kept: over.len() };
-    if missing.is_empty() {
-        return Ok(updated);
-    }
-    let _alone = file::lock(history)?;
-    for (date, source) in missing {
-        if add(history, date, source)? {
-            updated.made += 1;
-            updated.kept -= 1;
+    let mut missing: Vec<_> = missing.into_values().collect();
+    missing.sort_by_key(|days| Reverse(days.last().map(|(date, _)| *date)));
+    for days in missing {
+        if is_stopped() {
+            break;
         }
+        let _alone = file::lock(history)?;
+        let added = add::add(history, &files, &days, is_stopped)?;
+        updated.made += added.made;
+        updated.kept -= added.made;
+        updated.summed += added.summed;
     }
     Ok(updated)
 }
 
+/// Files of an archive by UTC day.
+type Files = BTreeMap<i64, DayFiles>;
+
 /// The days of a stretch that are over, each with what it is made of.
-fn over(history: &History, days: &RangeInclusive<Date>) -> Result<Vec<(Date, String)>, ReportError> {
-    let files = history.archive.days()?;
+fn over(history: &History, files: &Files, days: &RangeInclusive<Date>) -> Result<Vec<(Date, String)>, ReportError> {
     let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
         return Ok(Vec::new());
     };
@@ -88,19 +114,36 @@ fn over(history: &History, days: &RangeInclusive<Date>) -> Result<Vec<(Date, Str
     let from = day_number(*days.start()).max(first - 1);
     let to = day_number(*days.end()).min(newest + 1);
     let mut over = Vec::new();
-    for number in from..=to {
-        let date = date_of_number(number);
-        let clock = history.clock(&(date..=date))?;
-        let span = clock.span_ms();
-        let touched = span.start.div_euclid(86_400_000)..=(span.end - 1).div_euclid(86_400_000);
-        let of_day: Vec<_> = files.range(touched).collect();
-        let is_over = of_day.iter().all(|(utc, f)| f.is_over || **utc < newest);
-        if !of_day.is_empty() && is_over {
-            let paths: Vec<PathBuf> = of_day.iter().flat_map(|(_, f)| f.paths.clone()).collect();
-            over.push((date, file::source(&paths, history.calendar.zone_name())));
+    for date in (from..=to).map(date_of_number) {
+        if let Made::Over(source) = made_of(history, files, date)? {
+            over.push((date, source));
         }
     }
     Ok(over)
+}
+
+/// What there is of a local day.
+enum Made {
+    Nothing,
+    /// It may become more.
+    Open,
+    /// What it is made of.
+    Over(String),
+}
+
+fn made_of(history: &History, files: &Files, date: Date) -> Result<Made, ReportError> {
+    let span = history.clock(&(date..=date))?.span_ms();
+    let touched = span.start.div_euclid(DAY_MS)..=(span.end - 1).div_euclid(DAY_MS);
+    let newest = files.last_key_value().map_or(i64::MIN, |(newest, _)| *newest);
+    let of_day: Vec<_> = files.range(touched).collect();
+    if of_day.is_empty() {
+        return Ok(Made::Nothing);
+    }
+    if !of_day.iter().all(|(utc, f)| f.is_over || **utc < newest) {
+        return Ok(Made::Open);
+    }
+    let paths: Vec<PathBuf> = of_day.iter().flat_map(|(_, f)| f.paths.clone()).collect();
+    Ok(Made::Over(file::source(&paths, history.calendar.zone_name())))
 }
 
 /// Which tables have a day, made of what it is made of now.
@@ -126,40 +169,6 @@ impl Kept {
     fn is_all(self) -> bool {
         self.hours && self.weekday && self.bottlenecks
     }
-}
-
-/// Adds a day to every table that does not have it; whether there was something to do.
-fn add(history: &History, date: Date, source: &str) -> Result<bool, ReportError> {
-    let kept = Kept::of(history, date, source)?;
-    if kept.is_all() {
-        return Ok(false);
-    }
-    let date_text = date.to_string();
-    let mut sums = DaySums::of(history, date)?;
-    if !kept.bottlenecks {
-        let path = file::bottleneck_path(history, date);
-        super::bottlenecks::write(&path, &sums.bottlenecks(history), source)?;
-    }
-    if !kept.hours {
-        let path = file::hours_path(history, date);
-        file::write_hours(&path, &sums, day_number(date), &[(date_text.clone(), source.to_owned())].into())?;
-    }
-    if !kept.weekday {
-        let path = file::weekday_path(history, date);
-        let mut of_weekday = file::sources(&path)?;
-        // A day that is in with other files cannot be taken out of a sum: its month is added up again.
-        if of_weekday.remove(&date_text).is_some() {
-            for other in of_weekday.keys() {
-                let other = crate::calendar::date(other)?;
-                sums.merge(&DaySums::of(history, other)?);
-            }
-        } else {
-            file::read_weekday(&path, &mut sums)?;
-        }
-        of_weekday.insert(date_text, source.to_owned());
-        file::write_weekday(&path, &sums, &of_weekday)?;
-    }
-    Ok(true)
 }
 
 /// Whether a day has its table of hours.

@@ -39,10 +39,11 @@ use crate::calendar::date_of_number;
 /// Rows of one question; a longer stretch or a larger place is refused: 2 GiB of them.
 pub const ROWS_MAX: usize = 40_000_000;
 
-/// Threads that read files.
-const THREADS_MAX: usize = 4;
+/// Threads that read the files of a question, on however few cores: of one segment each file is two dozen small reads, and
+/// a thread waits for the disk most of the time.
+const THREADS: usize = 8;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// An archive folder and the city in it that is asked about.
 #[derive(Clone, Debug)]
@@ -151,28 +152,7 @@ impl Archive {
     /// # Errors
     /// A file that cannot be read, or too many rows.
     pub fn rows(&self, segments: &[i64], span_ms: &Range<i64>) -> Result<Cells, ReportError> {
-        let files = self.files(span_ms)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let share = files.len().div_ceil(threads).max(1);
-        let read = |files: &[PathBuf]| {
-            let mut rows = Cells::default();
-            for path in files {
-                each_row_of(path, Some(segments), span_ms, &mut |batch| rows.append(batch))?;
-                if rows.len() > ROWS_MAX {
-                    return Err(ReportError::TooMuch { rows_max: ROWS_MAX });
-                }
-            }
-            Ok(rows)
-        };
-        let parts: Vec<Result<Cells, ReportError>> = std::thread::scope(|scope| {
-            let running: Vec<_> = files.chunks(share).map(|files| scope.spawn(move || read(files))).collect();
-            running.into_iter().map(|r| r.join().unwrap_or(Err(ReportError::Panicked))).collect()
-        });
-        let mut all = Cells::default();
-        for part in parts {
-            all.append(&part?);
-        }
-        Ok(all)
+        rows_of(&self.files(span_ms)?, segments, span_ms, THREADS)
     }
 
     /// Every row in a stretch of time, a batch after the other: memory does not grow with the stretch.
@@ -182,6 +162,41 @@ impl Archive {
     pub fn each_row(&self, span_ms: &Range<i64>, mut take: impl FnMut(&Cells)) -> Result<(), ReportError> {
         self.files(span_ms)?.iter().try_for_each(|path| each_row_of(path, None, span_ms, &mut take))
     }
+}
+
+/// Rows of some segments in a stretch of time, of the files that hold it, by so many threads; see [`Archive::rows`].
+///
+/// # Errors
+/// A file that cannot be read, or too many rows.
+pub fn rows_of(
+    files: &[PathBuf],
+    segments: &[i64],
+    span_ms: &Range<i64>,
+    threads: usize,
+) -> Result<Cells, ReportError> {
+    let share = files.len().div_ceil(threads.max(1)).max(1);
+    let read = |files: &[PathBuf]| {
+        let mut rows = Cells::default();
+        for path in files {
+            each_row_of(path, Some(segments), span_ms, &mut |batch| rows.append(batch))?;
+            if rows.len() > ROWS_MAX {
+                return Err(ReportError::TooMuch { rows_max: ROWS_MAX });
+            }
+        }
+        Ok(rows)
+    };
+    if share >= files.len() {
+        return read(files);
+    }
+    let parts: Vec<Result<Cells, ReportError>> = std::thread::scope(|scope| {
+        let running: Vec<_> = files.chunks(share).map(|files| scope.spawn(move || read(files))).collect();
+        running.into_iter().map(|r| r.join().unwrap_or(Err(ReportError::Panicked))).collect()
+    });
+    let mut all = Cells::default();
+    for part in parts {
+        all.append(&part?);
+    }
+    Ok(all)
 }
 
 /// Files below a prefix, relative to the root; those that begin with a dot are being written.

@@ -1,7 +1,7 @@
 //! A place's history by local day and slot of the wall clock: sums, travel time, how much of it was seen.
 //!
-//! Upstream: rows of [`super::read`] for places that one drives through, the table of hours of [`super::profile`] for
-//! zones, the city, and comparisons. Downstream: the reports.
+//! Upstream: tables of months and rows of [`super::read`] for places that one drives through, the table of hours of
+//! [`super::profile`] for zones, the city, and comparisons. Downstream: the reports.
 //!
 //! A place's travel time in a slot is the sum over its segments of length over speed (Σ distance / Σ time of the slot). It is
 //! given where at least [`COVERAGE_MIN`] of the length was driven; segments without a vehicle take the mean pace of
@@ -13,6 +13,7 @@ use jiff::civil::Date;
 
 use super::place::Place;
 use super::profile;
+use super::profile::months::{self, Kept};
 use super::{COVERAGE_MIN, History, ReportError, When};
 use crate::archive::cells::Cells;
 use crate::calendar::Clock;
@@ -85,13 +86,28 @@ impl Series {
     ) -> Result<Self, ReportError> {
         let clock = history.clock(days)?;
         let series = if place.kind.is_path() {
-            let rows = history.archive.rows(&place.segments(), &clock.span_ms())?;
-            Self::of_rows(place, &rows, clock, slot_minutes)?
+            Self::of_path(history, place, clock, slot_minutes)?
         } else {
             profile::hours_of(history, place, clock)?
         };
         let is_seen = series.slots.iter().any(|s| s.time_ms > 0);
         if is_seen { Ok(series) } else { Err(History::no_data(place, days)) }
+    }
+
+    /// A path's history: months that are over from their table, which has the same sums by the quarter of an hour, other days
+    /// from the cells.
+    fn of_path(history: &History, place: &Place, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
+        let segments = place.segments();
+        let whole = if slot_minutes.is_multiple_of(15) { months::kept(history, &clock)? } else { Kept::default() };
+        let seen = profile::seen::seen_of_months(&whole.paths, &segments, slot_minutes, &clock)?;
+        let mut rows = Vec::new();
+        for days in whole.others(&clock) {
+            let span = clock.day_ms(days.start).start..clock.day_ms(days.end - 1).end;
+            rows.push(history.archive.rows(&segments, &span)?);
+        }
+        let of_clock = clock.clone();
+        let of_rows = rows.iter().flat_map(|rows| seen_of_rows(rows, &of_clock, slot_minutes));
+        Self::fold(place, clock, slot_minutes, seen.into_iter().chain(of_rows))
     }
 
     /// A place's history in slots of an hour: from the tables of hours where a day has one, which holds the same sums in a
@@ -135,16 +151,6 @@ impl Series {
         &mut self.slots[at]
     }
 
-    /// Rows of a path.
-    ///
-    /// # Errors
-    /// When it would take too much memory.
-    pub fn of_rows(place: &Place, rows: &Cells, clock: Clock, slot_minutes: u32) -> Result<Self, ReportError> {
-        let of_clock = clock.clone();
-        let seen = seen_of_rows(rows, &of_clock, slot_minutes);
-        Self::fold(place, clock, slot_minutes, seen)
-    }
-
     /// Sums of a path's segments by slot, in any order.
     ///
     /// # Errors
@@ -162,7 +168,8 @@ impl Series {
         }
         // Distance and time by slot and segment.
         let mut sums = vec![(0_i64, 0_i64); series.slots.len() * n];
-        let mut free = vec![(0.0_f64, 0.0_f64); n];
+        // Free flow times minutes, and minutes: whole numbers, since rows of another length have the same sums then.
+        let mut free = vec![(0_i64, 0_i64); n];
         let mut last: Option<(i64, Option<usize>)> = None;
         for row in seen {
             // Most rows are of the same segment as the one before.
@@ -180,9 +187,8 @@ impl Series {
             slot.vehicles_min = slot.vehicles_min.max(i64::from(row.vehicles_min));
             let sum = &mut sums[at * n + part];
             *sum = (sum.0 + row.distance_mm, sum.1 + row.time_ms);
-            let weight = f64::from(row.minutes);
-            free[part].0 += weight * f64::from(row.free_flow_mmps) / 1_000.0;
-            free[part].1 += weight;
+            free[part].0 += row.free_flow_mmps_minutes;
+            free[part].1 += i64::from(row.minutes);
         }
         for (slot, sums) in series.slots.iter_mut().zip(sums.chunks(n.max(1))) {
             drive_through(place, slot, sums);
@@ -205,7 +211,7 @@ fn seen_of_rows(rows: &Cells, clock: &Clock, slot_minutes: u32) -> impl Iterator
             delay_ms: rows.delay_ms[row],
             vehicles_min: rows.vehicles_min(row),
             minutes: rows.minutes[row],
-            free_flow_mmps: rows.free_flow_mmps[row],
+            free_flow_mmps_minutes: i64::from(rows.minutes[row]) * i64::from(rows.free_flow_mmps[row]),
         })
     })
 }
@@ -221,7 +227,8 @@ pub struct Seen {
     pub delay_ms: i64,
     pub vehicles_min: i32,
     pub minutes: i32,
-    pub free_flow_mmps: i32,
+    /// Free flow, mm/s, times the minutes that it held for.
+    pub free_flow_mmps_minutes: i64,
 }
 
 /// Fills in what was driven, and the travel time where that is enough.
@@ -242,11 +249,11 @@ fn drive_through(place: &Place, slot: &mut Slot, sums: &[(i64, i64)]) {
 }
 
 /// Travel time at free flow; segments that were never seen take the mean pace of the others.
-fn free_time_s(place: &Place, free: &[(f64, f64)]) -> Option<f64> {
+fn free_time_s(place: &Place, free: &[(i64, i64)]) -> Option<f64> {
     let (mut pace_s, mut seen_m) = (0.0, 0.0);
-    for (part, (sum, weight)) in place.parts.iter().zip(free) {
-        if *sum > 0.0 {
-            pace_s += part.length_m * weight / sum;
+    for (part, &(sum, minutes)) in place.parts.iter().zip(free) {
+        if sum > 0 {
+            pace_s += part.length_m * minutes as f64 / (sum as f64 / 1_000.0);
             seen_m += part.length_m;
         }
     }

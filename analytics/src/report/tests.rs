@@ -195,14 +195,14 @@ fn days_of_a_clock_change_are_right_to_the_hour() {
     }
 }
 
-/// Sums by segment and quarter of the tables.
+/// Sums by segment and hour of the tables.
 fn table(history: &History, day: &str) -> BTreeMap<(i64, usize), profile::day::Sum> {
     let date = date(day).unwrap();
     let mut sums = profile::day::DaySums::of(history, date).unwrap();
     let blank = sums.clone();
     for at in 0..sums.segments.len() {
-        for quarter in 0..96 {
-            let minus = blank.sum(at, quarter);
+        for hour in 0..24 {
+            let minus = blank.sum(at, hour);
             let negative = profile::day::Sum {
                 distance_mm: -minus.distance_mm,
                 time_ms: -minus.time_ms,
@@ -212,12 +212,12 @@ fn table(history: &History, day: &str) -> BTreeMap<(i64, usize), profile::day::S
                 vehicles_min: -minus.vehicles_min,
                 days: -minus.days,
             };
-            sums.add(at, quarter, &negative);
+            sums.add(at, hour, &negative);
         }
     }
     profile::file::read_weekday(&profile::file::weekday_path(history, date), &mut sums).unwrap();
-    let cells = (0..sums.segments.len()).flat_map(|at| (0..96).map(move |quarter| (at, quarter)));
-    cells.map(|(at, quarter)| ((sums.segments[at].0, quarter), *sums.sum(at, quarter))).collect()
+    let cells = (0..sums.segments.len()).flat_map(|at| (0..24).map(move |hour| (at, hour)));
+    cells.map(|(at, hour)| ((sums.segments[at].0, hour), *sums.sum(at, hour))).collect()
 }
 
 #[test]
@@ -244,8 +244,8 @@ fn adding_a_day_twice_changes_nothing() {
     let mut all = mondays[0].clone();
     mondays[1..].iter().for_each(|day| all.merge(day));
     for (at, (segment, _)) in all.segments.iter().enumerate() {
-        for quarter in 0..96 {
-            assert_eq!(all.sum(at, quarter), &monday[&(*segment, quarter)]);
+        for hour in 0..24 {
+            assert_eq!(all.sum(at, hour), &monday[&(*segment, hour)]);
         }
     }
     // A day that was counted again with other vehicles takes the place of itself.

@@ -1,4 +1,4 @@
-//! One local day of the city, added up by segment and quarter of an hour.
+//! One local day of the city, added up by segment and hour.
 //!
 //! Upstream: rows of the archive. Downstream: [`super::file`], [`crate::report::bottlenecks`].
 
@@ -15,13 +15,13 @@ use crate::report::place::signed;
 use crate::report::{History, ReportError};
 use crate::upstream::Upstream;
 
-/// Quarters of an hour of a wall clock's day.
-pub const QUARTERS: usize = 96;
+/// Hours of a wall clock's day.
+pub const HOURS: usize = 24;
 
 /// Minutes of an interval that bottlenecks are looked for in.
 const INTERVAL_MINUTES: i64 = 5;
 
-/// A segment in a quarter of an hour, over one day or several.
+/// A segment in an hour, over one day or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     pub distance_mm: i64,
@@ -48,7 +48,7 @@ struct Row {
     delay_s: f32,
 }
 
-/// The sums of a day. 4 KiB a segment.
+/// The sums of a day. 1 KiB a segment.
 #[derive(Clone, Debug)]
 pub struct DaySums {
     /// By id: (segment, index in the network).
@@ -76,7 +76,7 @@ impl DaySums {
         let mut day = Self {
             length_mm: segments.iter().map(length_mm).collect(),
             free_flow_mmps: segments.iter().map(free).collect(),
-            sums: vec![Sum::default(); segments.len() * QUARTERS],
+            sums: vec![Sum::default(); segments.len() * HOURS],
             rows: Vec::new(),
             start_ms: clock.span_ms().start,
             segments,
@@ -86,7 +86,7 @@ impl DaySums {
                 let Some(&at) = row_of.get(&rows.segment[row]) else { continue };
                 let Some(local) = clock.at(rows.start_ms[row]) else { continue };
                 let vehicles_min = rows.vehicles_min(row);
-                let sum = &mut day.sums[at * QUARTERS + local.minute as usize / 15];
+                let sum = &mut day.sums[at * HOURS + local.minute as usize / 60];
                 sum.distance_mm += rows.distance_mm[row];
                 sum.time_ms += rows.time_ms[row];
                 sum.delay_ms += rows.delay_ms[row];
@@ -109,28 +109,20 @@ impl DaySums {
         Ok(day)
     }
 
-    /// A segment (row of [`DaySums::segments`]) in a quarter of an hour.
-    pub fn sum(&self, at: usize, quarter: usize) -> &Sum {
-        &self.sums[at * QUARTERS + quarter]
+    /// The sums alone: what bottlenecks are found in is let go.
+    #[must_use]
+    pub fn without_rows(self) -> Self {
+        Self { rows: Vec::new(), ..self }
     }
 
-    /// The same in an hour; vehicles are at least those of its fullest quarter.
-    pub fn hour(&self, at: usize, hour: usize) -> Sum {
-        let quarters = &self.sums[at * QUARTERS + hour * 4..][..4];
-        quarters.iter().fold(Sum::default(), |a, b| Sum {
-            distance_mm: a.distance_mm + b.distance_mm,
-            time_ms: a.time_ms + b.time_ms,
-            delay_ms: a.delay_ms + b.delay_ms,
-            reports: a.reports + b.reports,
-            minutes: a.minutes + b.minutes,
-            vehicles_min: a.vehicles_min.max(b.vehicles_min),
-            days: a.days.max(b.days),
-        })
+    /// A segment (row of [`DaySums::segments`]) in an hour.
+    pub fn sum(&self, at: usize, hour: usize) -> &Sum {
+        &self.sums[at * HOURS + hour]
     }
 
     /// Adds sums of other days to one of these.
-    pub fn add(&mut self, at: usize, quarter: usize, other: &Sum) {
-        let sum = &mut self.sums[at * QUARTERS + quarter];
+    pub fn add(&mut self, at: usize, hour: usize, other: &Sum) {
+        let sum = &mut self.sums[at * HOURS + hour];
         *sum = Sum {
             distance_mm: sum.distance_mm + other.distance_mm,
             time_ms: sum.time_ms + other.time_ms,
@@ -145,8 +137,8 @@ impl DaySums {
     /// Adds another day of the same network.
     pub fn merge(&mut self, other: &Self) {
         for at in 0..self.segments.len() {
-            for quarter in 0..QUARTERS {
-                self.add(at, quarter, other.sum(at, quarter));
+            for hour in 0..HOURS {
+                self.add(at, hour, other.sum(at, hour));
             }
         }
     }

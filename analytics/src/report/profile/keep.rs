@@ -1,15 +1,15 @@
 //! The tables kept up to date while history is written, so that a question finds them made.
 //!
 //! Upstream: [`crate::archive::status`], which says when a day was compacted. Downstream: [`super::update`]. The work is done
-//! on a thread of its own, a day at a time, newest first; whoever asks for a day that is not in yet has it made, or waits
-//! for it.
+//! on a thread of its own, days of one weekday and month at a time, newest first, then the months that are over; whoever
+//! asks for a day that is not in yet has it made, or waits for it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Updated, update};
+use super::{Updated, months, update_until};
 use crate::calendar::date_of_number;
 use crate::report::{History, ReportError};
 
@@ -46,15 +46,9 @@ fn update_all(
     let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
         return Ok(Updated::default());
     };
-    let mut updated = Updated::default();
     // A local day reaches into the UTC days around it.
-    for date in (first - 1..=newest + 1).rev().map(date_of_number) {
-        if stop.is_cancelled() {
-            break;
-        }
-        let of_day = update(&history, &(date..=date))?;
-        updated.made += of_day.made;
-        updated.kept += of_day.kept;
-    }
+    let days = date_of_number(first - 1)..=date_of_number(newest + 1);
+    let updated = update_until(&history, &days, &|| stop.is_cancelled())?;
+    months::update(&history, &days, &|| stop.is_cancelled())?;
     Ok(updated)
 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::ops::{AddAssign, Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,8 +20,8 @@ use super::{date_of_number, day_number, file, hour_files};
 use crate::calendar::Clock;
 use crate::report::{COVERAGE_MIN, History, ReportError, When};
 
-/// Threads that read files.
-const THREADS_MAX: usize = 4;
+/// Threads that read files, on however few cores: cold files are waited for most of the time. Each has one in memory.
+const THREADS: usize = 8;
 
 /// One segment on one day, over the hours that were asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -156,7 +156,7 @@ pub fn weekday_sums(
     let of_files = shared(&paths, |path| {
         let table = Columns::open(path)?;
         let days = table.sources()?.len() as i64;
-        Ok((days, if when.hours == [(0, 24)] { of_weekday(&table)? } else { of_quarters(&table, when)? }))
+        Ok((days, if when.hours == [(0, 24)] { of_weekday(&table)? } else { of_hours(&table, when)? }))
     })?;
     let days_of_table = of_files.iter().map(|(days, _)| days).sum();
     let mut all: HashMap<i64, WeekdaySum, FxBuildHasher> = HashMap::default();
@@ -184,12 +184,12 @@ fn of_weekday(table: &Columns) -> Result<Vec<WeekdaySum>, ReportError> {
 }
 
 /// The same for some hours of the clock.
-fn of_quarters(table: &Columns, when: &When) -> Result<Vec<WeekdaySum>, ReportError> {
+fn of_hours(table: &Columns, when: &When) -> Result<Vec<WeekdaySum>, ReportError> {
     const WANTED: Wanted<4, 2> =
-        Wanted { whole: ["segment", "distance_mm", "time_ms", "delay_ms"], small: ["vehicles_min", "quarter"] };
+        Wanted { whole: ["segment", "distance_mm", "time_ms", "delay_ms"], small: ["vehicles_min", "hour"] };
     let mut found: Vec<WeekdaySum> = Vec::new();
-    table.each(&WANTED, |[segment, distance, time, delay], [vehicles, quarter]| {
-        let is_asked = |row: &usize| u32::try_from(quarter[*row] / 4).is_ok_and(|hour| when.has_hour(hour));
+    table.each(&WANTED, |[segment, distance, time, delay], [vehicles, hour]| {
+        let is_asked = |row: &usize| u32::try_from(hour[*row]).is_ok_and(|hour| when.has_hour(hour));
         for run in runs(segment) {
             for row in run.filter(is_asked) {
                 add(&mut found, segment[row], &(row..row + 1), [distance, time, delay], vehicles);
@@ -219,23 +219,22 @@ fn runs(segment: &[i64]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Does the same for every file, on several threads; the answers are in the order of the files.
-pub(super) fn shared<T: Send>(
-    paths: &[PathBuf],
-    work: impl Fn(&Path) -> Result<T, ReportError> + Sync,
+/// Does the same for every file, or piece of one, on several threads; the answers are in their order.
+pub(super) fn shared<I: Sync, T: Send>(
+    pieces: &[I],
+    work: impl Fn(&I) -> Result<T, ReportError> + Sync,
 ) -> Result<Vec<T>, ReportError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(paths.len());
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(paths.len())));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(pieces.len())));
     std::thread::scope(|scope| {
         let turn = || -> Result<(), ReportError> {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(path) = paths.get(at) else { return Ok(()) };
-                let found = work(path)?;
+                let Some(piece) = pieces.get(at) else { return Ok(()) };
+                let found = work(piece)?;
                 done.lock().map_err(|_| ReportError::Panicked)?.push((at, found));
             }
         };
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(turn)).collect();
+        let running: Vec<_> = (0..THREADS.min(pieces.len())).map(|_| scope.spawn(turn)).collect();
         running.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(ReportError::Panicked)))
     })?;
     let mut done = done.into_inner().map_err(|_| ReportError::Panicked)?;

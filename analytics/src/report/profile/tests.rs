@@ -1,5 +1,8 @@
 //! Sums over the tables against the same question asked of polars, rows in any order, and two writers at once.
 
+mod days;
+mod months;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -29,11 +32,8 @@ fn questions() -> [When; 3] {
     ]
 }
 
-fn asked(hours: &[(u8, u8)], per_hour: i32) -> Expr {
-    let of = |(from, to): &(u8, u8)| {
-        let at = || if per_hour == 1 { col("hour") } else { col("quarter") };
-        at().gt_eq(lit(i32::from(*from) * per_hour)).and(at().lt(lit(i32::from(*to) * per_hour)))
-    };
+fn asked(hours: &[(u8, u8)]) -> Expr {
+    let of = |(from, to): &(u8, u8)| col("hour").gt_eq(lit(i32::from(*from))).and(col("hour").lt(lit(i32::from(*to))));
     hours.iter().map(of).reduce(Expr::or).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn segment_days_of_polars(paths: &[PathBuf], hours: &[(u8, u8)]) -> BTreeMap<(i6
     let travel = real("length_mm") * real("time_ms") / real("distance_mm");
     let found = scan(paths)
         .unwrap()
-        .filter(asked(hours, 1))
+        .filter(asked(hours))
         .with_columns([
             when(is_covered.clone()).then(travel).otherwise(lit(0.0)).alias("travel_ms"),
             when(is_covered).then(lit(1_i32)).otherwise(lit(0_i32)).alias("is_covered"),
@@ -87,7 +87,7 @@ fn weekdays_of_polars(paths: &[PathBuf], hours: &[(u8, u8)], days_of_table: i64)
     let vehicles = col("vehicles_min").max().cast(DataType::Int64);
     let found = scan(paths)
         .unwrap()
-        .filter(asked(hours, 4))
+        .filter(asked(hours))
         .group_by([col("segment")])
         .agg(sums.into_iter().chain([vehicles]).collect::<Vec<_>>())
         .collect()
@@ -271,6 +271,6 @@ async fn tables_are_made_when_a_day_was_compacted_without_being_asked_for() {
     stop.cancel();
     keeper.await.unwrap();
     let days = dates("2026-06-01..2026-06-02").unwrap();
-    assert_eq!(update(&history, &days).unwrap(), Updated { made: 0, kept: 2 });
+    assert_eq!(update(&history, &days).unwrap(), Updated { made: 0, kept: 2, summed: 0 });
     assert_eq!(hour_files(&history, &days).len(), 2);
 }
