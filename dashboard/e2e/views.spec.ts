@@ -57,6 +57,7 @@ for (const lang of ['en', 'de', 'zh']) {
       const text = await page.evaluate(() => document.body.innerText);
       expect(text, view).not.toMatch(/\{\w+\}|\b(undefined|NaN|null)\b/);
       expect(text, view).not.toMatch(/\b(nav|figure|compare|quality|replay|segment|state|control)\.[a-z]/i);
+      if (view === 'quality') expect((await page.locator('td .health, td.wrap').allInnerTexts()).join(' ')).not.toMatch(/[a-z]_[a-z]/);
     }
   });
 }
