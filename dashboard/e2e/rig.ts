@@ -100,6 +100,8 @@ export class Rig {
       this.analytics = new Process(['--vehicles', String(this.options.vehicles), '--seed', '7', '--mqtt-listen', `127.0.0.1:${this.mqttPort}`, '--http-listen', `127.0.0.1:${this.httpPort}`, '--data', join(this.folder, 'data')]);
     }
     this.network = await until('the network is served', () => this.get<NetworkReply>('network'));
+    // The network is served a moment before the first tick: a page that came in between would log the 503.
+    await until('the first figures are served', () => this.get('snapshot?window=60'));
     await until('the MQTT endpoint listens', async () => (await dialled(this.mqttPort)).destroy());
     return this;
   }
