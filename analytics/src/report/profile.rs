@@ -107,19 +107,20 @@ type Files = BTreeMap<i64, DayFiles>;
 
 /// The days of a stretch that are over, each with what it is made of.
 fn over(history: &History, files: &Files, days: &RangeInclusive<Date>) -> Result<Vec<(Date, String)>, ReportError> {
-    let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
-        return Ok(Vec::new());
-    };
-    // A local day touches the UTC days around it.
-    let from = day_number(*days.start()).max(first - 1);
-    let to = day_number(*days.end()).min(newest + 1);
     let mut over = Vec::new();
-    for date in (from..=to).map(date_of_number) {
+    for date in held(files, days).into_iter().flatten().map(date_of_number) {
         if let Made::Over(source) = made_of(history, files, date)? {
             over.push((date, source));
         }
     }
     Ok(over)
+}
+
+/// The days of a stretch that the archive may have something of, since 1970; `None` where it is empty.
+fn held(files: &Files, days: &RangeInclusive<Date>) -> Option<RangeInclusive<i64>> {
+    let ((&first, _), (&newest, _)) = files.first_key_value().zip(files.last_key_value())?;
+    // A local day touches the UTC days around it.
+    Some(day_number(*days.start()).max(first - 1)..=day_number(*days.end()).min(newest + 1))
 }
 
 /// What there is of a local day.

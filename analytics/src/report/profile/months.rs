@@ -24,7 +24,7 @@ use arrow_array::{ArrayRef, Int32Array, Int64Array};
 use jiff::civil::Date;
 
 use super::file::{self, Sources};
-use super::{Files, Made, made_of};
+use super::{Files, Made, held, made_of};
 use crate::archive::cells::Cells;
 use crate::calendar::{Clock, date_of_number, day_number};
 use crate::report::place::signed;
@@ -98,13 +98,10 @@ pub fn update(
 ) -> Result<usize, ReportError> {
     let files = history.archive.days()?;
     remove_gone(history, &files)?;
-    let (Some((&first, _)), Some((&newest, _))) = (files.first_key_value(), files.last_key_value()) else {
-        return Ok(0);
-    };
-    let from = date_of_number(day_number(*stretch.start()).max(first - 1));
-    let to = date_of_number(day_number(*stretch.end()).min(newest + 1));
+    let Some(days) = held(&files, stretch) else { return Ok(0) };
+    let stretch = date_of_number(*days.start())..=date_of_number(*days.end());
     let mut made = 0;
-    for first in months(&(from..=to)).into_iter().rev() {
+    for first in months(&stretch).into_iter().rev() {
         let Some(now) = month_of(history, &files, first)? else { continue };
         let path = file::quarters_path(history, first);
         if file::sources(&path)? == now {
